@@ -1,0 +1,136 @@
+//! The one error of this crate: what kind it is, a sentence for a human, the
+//! SQLite result code that a host sees, and whether trying again can help.
+//!
+//! The only place where result codes live. The sentence reads
+//! `<what>: <cause>[; <remedy>]`, in lower case, without a final dot; the
+//! surface puts the name of the SQL function before it.
+
+use std::fmt;
+
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// SQLite's primary result codes that this extension returns
+/// (sqlite.org/rescode.html).
+///
+/// IOERR, INTERRUPT, CORRUPT, NOMEM and FULL are absent on purpose: returned
+/// by a function inside a user's transaction, they make SQLite roll it back.
+mod code {
+    pub const ERROR: i32 = 1;
+    pub const INTERNAL: i32 = 2;
+    pub const ABORT: i32 = 4;
+    pub const BUSY: i32 = 5;
+    pub const READONLY: i32 = 8;
+    pub const CANTOPEN: i32 = 14;
+    pub const PROTOCOL: i32 = 15;
+    pub const CONSTRAINT: i32 = 19;
+    pub const MISUSE: i32 = 21;
+    pub const AUTH: i32 = 23;
+}
+
+/// What went wrong, as far as a caller may want to tell cases apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// An argument or option that cannot be used; nothing was attempted.
+    BadArgument,
+    /// A function that needs an attached replica was called without one, or
+    /// the call does not fit the state (commit without begin).
+    Misuse,
+    /// The primary refused the token, or wants one.
+    Auth,
+    /// The primary could not be reached: the request cannot have happened.
+    Unreachable,
+    /// The primary was reached and did not answer in time, or broke off, or
+    /// answered 5xx to something that is safe to ask again.
+    Unavailable,
+    /// A write was sent and no answer came: it may have happened or not.
+    /// Never retried by us.
+    OutcomeUnknown,
+    /// A local lock was not free within the busy timeout.
+    Busy,
+    /// The primary's own lock is taken by another writer.
+    RemoteBusy,
+    /// The answer cannot be understood, or contradicts itself.
+    Protocol,
+    /// The file is not ours, or the replica may not be changed this way.
+    NotAllowed,
+    /// The host's SQLite or file system failed underneath us.
+    Local,
+    /// The primary ran the SQL and SQLite there reported this (extended)
+    /// result code.
+    Remote(i32),
+    /// `sqlite3_interrupt`, or the replica is being detached.
+    Interrupted,
+    /// A bug of ours, caught before it reached the host.
+    Panic,
+}
+
+/// What went wrong, in one sentence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Error {
+    kind: Kind,
+    text: String,
+}
+
+impl Error {
+    pub fn new(kind: Kind, text: impl Into<String>) -> Error {
+        Error { kind, text: text.into() }
+    }
+
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The SQLite result code a host sees.
+    pub fn code(&self) -> i32 {
+        match self.kind {
+            Kind::BadArgument | Kind::Local => code::ERROR,
+            Kind::Misuse => code::MISUSE,
+            Kind::Auth => code::AUTH,
+            Kind::Unreachable | Kind::Unavailable | Kind::OutcomeUnknown => code::CANTOPEN,
+            Kind::Busy | Kind::RemoteBusy => code::BUSY,
+            Kind::Protocol => code::PROTOCOL,
+            Kind::NotAllowed => code::READONLY,
+            Kind::Remote(extended) => remote_code(extended),
+            Kind::Interrupted => code::ABORT,
+            Kind::Panic => code::INTERNAL,
+        }
+    }
+
+    /// Whether the same request may be sent again: it cannot have had an
+    /// effect, and the cause may pass.
+    pub fn can_retry(&self) -> bool {
+        matches!(
+            self.kind,
+            Kind::Unreachable | Kind::Unavailable | Kind::Busy | Kind::RemoteBusy
+        )
+    }
+
+    /// The same error with `before` and a colon in front of its text.
+    pub fn context(mut self, before: &str) -> Error {
+        self.text = format!("{before}: {}", self.text);
+        self
+    }
+}
+
+/// The code of an error that happened on the primary, as a host may see it:
+/// constraint errors keep their extended code so that a binding raises its
+/// usual exception; codes that would end the host's own transaction become
+/// plain errors.
+fn remote_code(extended: i32) -> i32 {
+    match extended & 0xff {
+        code::CONSTRAINT => extended,
+        code::BUSY | 6 => code::BUSY,
+        code::READONLY => code::READONLY,
+        code::AUTH => code::AUTH,
+        18 | 20 | 25 => extended & 0xff, // TOOBIG, MISMATCH, RANGE
+        _ => code::ERROR,
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl std::error::Error for Error {}

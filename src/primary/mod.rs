@@ -1,0 +1,142 @@
+//! Talking to a primary: one small vocabulary (page images, commits with the
+//! size of the database and a position) that every protocol speaks, so that
+//! another protocol is one more file in this folder.
+//!
+//! Nothing here touches the local file.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::error::Result;
+use crate::proto::value::Value;
+use crate::units::{PageImage, PageNo};
+
+/// 48-bit fingerprint of the text that names a primary's history (sqld: its
+/// log id). Two histories with one fingerprint are taken for the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct LogFingerprint(pub u64);
+
+impl LogFingerprint {
+    /// FNV-1a, folded to the 48 bits that the stamp in page 1 has room for;
+    /// never 0, which means "no history".
+    pub fn of(log_id: &str) -> LogFingerprint {
+        let hash = log_id.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+        });
+        LogFingerprint(((hash >> 48) ^ (hash & 0xffff_ffff_ffff)).max(1))
+    }
+}
+
+/// Where a database stands in a primary's history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position {
+    pub log: LogFingerprint,
+    /// Number of the last frame it holds. A protocol without frame numbers
+    /// puts a 48-bit hash of its revision here.
+    pub at: u64,
+}
+
+/// A state of the primary that the pages given so far add up to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Commit {
+    pub position: Position,
+    /// Size of the database in pages.
+    pub size: u32,
+}
+
+/// Takes what a pull delivers.
+pub trait Sink {
+    /// Page `page` looks like this now. Later images of a page replace earlier
+    /// ones; a page beyond the size of the next commit is to be dropped.
+    fn page(&mut self, page: PageNo, image: &PageImage) -> Result<()>;
+
+    /// The pages so far make up a state that the primary really had.
+    /// `more` says that further commits are already on their way, so the sink
+    /// need not show this one yet.
+    fn commit(&mut self, commit: Commit, more: bool) -> Result<()>;
+
+    /// How far the pull is: frames received, frames to come (if known).
+    fn progress(&mut self, _done: u64, _total: Option<u64>) {}
+}
+
+/// How a pull ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PullEnd {
+    /// The sink holds what the primary had when the pull ended.
+    UpToDate,
+    /// The primary's history is not the one `from` belongs to (another log, or
+    /// one that ends before `from`). The sink was given nothing.
+    Diverged {
+        /// The primary holds no data at all.
+        empty: bool,
+    },
+}
+
+/// What a pull did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pulled {
+    pub end: PullEnd,
+    /// The primary's last position that this pull learned of, if any.
+    pub head: Option<u64>,
+    /// Frames (or pages, for a protocol without frames) received.
+    pub frames: u64,
+    /// Bytes of response bodies received.
+    pub bytes: u64,
+    /// Whether a snapshot took part.
+    pub snapshot: bool,
+}
+
+/// Asks whether the caller no longer wants the result.
+pub type Cancelled = Arc<dyn Fn() -> bool + Send + Sync>;
+
+/// How long to wait, and whether to go on.
+#[derive(Clone)]
+pub struct Patience {
+    /// Longest wait for a connection, and for the next bytes of an answer.
+    pub timeout: Duration,
+    /// Polled at least every 100 ms while waiting.
+    pub cancelled: Cancelled,
+}
+
+/// One SQL statement with its positional arguments.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Statement {
+    pub sql: String,
+    pub args: Vec<Value>,
+}
+
+/// What the primary says of one statement.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct StatementResult {
+    pub columns: Vec<String>,
+    pub rows: Vec<Vec<Value>>,
+    /// None where the primary does not count.
+    pub rows_affected: Option<u64>,
+    pub last_insert_rowid: Option<i64>,
+}
+
+/// What the primary says of one request.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Executed {
+    pub results: Vec<StatementResult>,
+    /// Position of the primary after it, where it tells.
+    pub frame_no: Option<u64>,
+}
+
+/// A primary to replicate from and to write to. Methods take `&self`: two
+/// threads may pull at once.
+pub trait Primary: Send + Sync {
+    /// `"sqld"` or `"turso"`.
+    fn protocol(&self) -> &'static str;
+
+    /// Replaces the token of all later requests.
+    fn set_token(&self, token: Option<String>);
+
+    /// Gives `sink` everything after `from` (everything there is, if None),
+    /// ending with a commit; nothing at all if there is nothing new.
+    fn pull(&self, from: Option<Position>, sink: &mut dyn Sink, patience: &Patience) -> Result<Pulled>;
+
+    /// Runs the statements; several run as one atomic transaction, and an
+    /// error means that none took effect (or says that this is unknown).
+    fn execute(&self, statements: &[Statement], patience: &Patience) -> Result<Executed>;
+}
