@@ -4,12 +4,19 @@
 //!
 //! Nothing here touches the local file.
 
+mod http;
+mod sqld;
+mod url;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::error::Result;
-use crate::proto::value::Value;
+use crate::error::{Error, Kind, Result};
 use crate::units::{PageImage, PageNo};
+
+pub use self::sqld::{ConnectOptions, Sqld};
+pub use self::url::Endpoint;
+pub use crate::proto::statement::{Statement, StatementResult};
 
 /// 48-bit fingerprint of the text that names a primary's history (sqld: its
 /// log id). Two histories with one fingerprint are taken for the same.
@@ -98,23 +105,6 @@ pub struct Patience {
     pub cancelled: Cancelled,
 }
 
-/// One SQL statement with its positional arguments.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Statement {
-    pub sql: String,
-    pub args: Vec<Value>,
-}
-
-/// What the primary says of one statement.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct StatementResult {
-    pub columns: Vec<String>,
-    pub rows: Vec<Vec<Value>>,
-    /// None where the primary does not count.
-    pub rows_affected: Option<u64>,
-    pub last_insert_rowid: Option<i64>,
-}
-
 /// What the primary says of one request.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Executed {
@@ -129,14 +119,46 @@ pub trait Primary: Send + Sync {
     /// `"sqld"` or `"turso"`.
     fn protocol(&self) -> &'static str;
 
+    /// Name of the primary's history (sqld: its log id), once it has said it.
+    fn history(&self) -> Option<String> {
+        None
+    }
+
     /// Replaces the token of all later requests.
     fn set_token(&self, token: Option<String>);
 
     /// Gives `sink` everything after `from` (everything there is, if None),
     /// ending with a commit; nothing at all if there is nothing new.
-    fn pull(&self, from: Option<Position>, sink: &mut dyn Sink, patience: &Patience) -> Result<Pulled>;
+    fn pull(
+        &self,
+        from: Option<Position>,
+        sink: &mut dyn Sink,
+        patience: &Patience,
+    ) -> Result<Pulled>;
 
     /// Runs the statements; several run as one atomic transaction, and an
     /// error means that none took effect (or says that this is unknown).
     fn execute(&self, statements: &[Statement], patience: &Patience) -> Result<Executed>;
+}
+
+/// The primary at `endpoint`. `protocol` is `"auto"` or `"sqld"`; nothing is
+/// connected before the first request. `token` goes before the one that
+/// `endpoint` may hold.
+pub fn connect(
+    protocol: &str,
+    endpoint: Endpoint,
+    token: Option<String>,
+    options: ConnectOptions,
+) -> Result<Arc<dyn Primary>> {
+    match protocol {
+        "auto" | "sqld" => Ok(Arc::new(Sqld::new(endpoint, token, options)?)),
+        "turso" => Err(Error::new(
+            Kind::BadArgument,
+            "the protocol \"turso\" is not available yet; use \"auto\" or \"sqld\"",
+        )),
+        _ => Err(Error::new(
+            Kind::BadArgument,
+            "there is no such protocol; use \"auto\" or \"sqld\"",
+        )),
+    }
 }

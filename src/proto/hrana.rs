@@ -31,12 +31,12 @@ pub enum Request<'a> {
 /// Errors of kind BadArgument: an argument that JSON cannot carry, or a
 /// statement inside a transaction that would end it.
 pub fn pipeline(baton: Option<&str>, requests: &[Request<'_>]) -> Result<String> {
-    let requests = requests.iter().map(Request::to_json).collect::<Result<Vec<_>>>()?;
+    let requests = requests.iter().map(|request| request.to_json()).collect::<Result<Vec<_>>>()?;
     Ok(json!({"baton": baton, "requests": requests}).to_string())
 }
 
 impl Request<'_> {
-    fn to_json(&self) -> Result<Json> {
+    fn to_json(self) -> Result<Json> {
         Ok(match self {
             Request::Execute(statement) => {
                 json!({"type": "execute", "stmt": statement_json(statement)?})

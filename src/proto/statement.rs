@@ -61,6 +61,11 @@ impl<'a> Iterator for Words<'a> {
     }
 }
 
+/// Whether there is nothing in `sql` but blanks, comments and semicolons.
+pub fn is_blank(sql: &str) -> bool {
+    skip_blanks(sql).is_empty()
+}
+
 /// `sql` without leading white space, comments and empty statements.
 fn skip_blanks(mut sql: &str) -> &str {
     loop {

@@ -145,7 +145,7 @@ mod tests {
             Value::Real(0.1),
             Value::Real(1.797_693_134_862_315_7e308),
             Value::Real(5e-324),
-            Value::Real(122.416_294_033_786_585),
+            Value::Real(122.416_294_033_786_58),
             Value::Text(String::new()),
             Value::Text("a\0\u{1F600}\"\\".to_owned()),
             Value::Blob(vec![]),

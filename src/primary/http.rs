@@ -1,0 +1,336 @@
+//! HTTP/1.1 to a primary: the only place that uses ureq.
+//!
+//! Knows requests, answers, TLS, and how to say what went wrong with them;
+//! knows nothing of what is in a body. Follows no redirect (the token would
+//! go along) and uses no proxy.
+
+mod connect;
+mod transport;
+
+use std::io::{self, Read as _};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::unversioned::transport::{Connector as _, RustlsConnector};
+use ureq::{Agent, BodyReader, http};
+
+use self::transport::{Fault, NoResolver, TcpConnector, Trace, Tracking, during};
+use super::Patience;
+use super::url::Endpoint;
+use crate::error::{Error, Kind, Result};
+
+/// Unused connections are closed after this time: most balancers and
+/// firewalls on the way forget them later than that.
+const MAX_IDLE: Duration = Duration::from_secs(100);
+
+/// As many pooled connections may turn out to be closed before a new one is
+/// made for a request.
+const MAX_STALE: usize = 4;
+
+/// The connections to one primary.
+pub(super) struct Http {
+    agent: Agent,
+    base: String,
+    /// Host and port, for error texts.
+    peer: String,
+    https: bool,
+}
+
+/// One request; always a POST.
+pub(super) struct Post<'a> {
+    pub path: &'a str,
+    pub headers: &'a [(&'static str, String)],
+    pub body: &'a [u8],
+    /// Whether doing it twice is as good as once.
+    pub repeatable: bool,
+}
+
+/// A request that got no answer.
+#[derive(Debug)]
+pub(super) struct Lost {
+    pub error: Error,
+    /// The whole request left this machine: the primary may have acted on it.
+    pub sent: bool,
+    /// The cause may pass within seconds: a server that is just starting.
+    pub passing: bool,
+}
+
+impl From<Lost> for Error {
+    fn from(lost: Lost) -> Error {
+        lost.error
+    }
+}
+
+impl Http {
+    /// `ca_file`: a PEM file with the only authorities to trust, instead of
+    /// the built-in ones.
+    pub fn new(endpoint: &Endpoint, ca_file: Option<&Path>) -> Result<Http> {
+        let roots = match ca_file {
+            Some(path) => RootCerts::Specific(Arc::new(read_certificates(path)?)),
+            None => RootCerts::WebPki,
+        };
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .proxy(None)
+            .user_agent(concat!("sqlite-replica/", env!("CARGO_PKG_VERSION")))
+            .accept("")
+            .accept_encoding("")
+            .max_idle_age(MAX_IDLE)
+            .max_idle_connections(8)
+            .max_idle_connections_per_host(8)
+            .tls_config(TlsConfig::builder().root_certs(roots).build())
+            .build();
+        let connector = TcpConnector.chain(RustlsConnector::default()).chain(Tracking);
+        Ok(Http {
+            agent: Agent::with_parts(config, connector, NoResolver),
+            base: endpoint.base(),
+            peer: endpoint.authority(),
+            https: endpoint.is_https(),
+        })
+    }
+
+    /// Host and port as in error texts.
+    pub fn peer(&self) -> &str {
+        &self.peer
+    }
+
+    /// Sends a request and waits for the head of its answer, whatever its
+    /// status. A pooled connection that turns out to be closed is replaced, if
+    /// the request cannot have happened on it or may happen twice.
+    pub fn post(&self, post: &Post<'_>, patience: &Patience) -> std::result::Result<Answer, Lost> {
+        let mut stale = 0;
+        loop {
+            let request = self.request(post)?;
+            let (result, trace) = during(patience, || self.agent.run(request));
+            let error = match result {
+                Ok(response) => return Ok(Answer::new(response, self, patience)),
+                Err(error) => error,
+            };
+            let closed = !trace.fresh && !trace.answered && trace.fault.is_none();
+            if closed && (post.repeatable || !trace.sent) && stale < MAX_STALE {
+                stale += 1;
+                continue;
+            }
+            return Err(self.lost(error, trace, patience));
+        }
+    }
+
+    fn request<'a>(&self, post: &Post<'a>) -> std::result::Result<http::Request<&'a [u8]>, Lost> {
+        let mut request = http::Request::post(format!("{}{}", self.base, post.path));
+        for (name, value) in post.headers {
+            request = request.header(*name, value);
+        }
+        request.body(post.body).map_err(|_| Lost {
+            // The cause is left out: it may repeat a header.
+            error: Error::new(Kind::BadArgument, "the URL or a header of the request is not valid"),
+            sent: false,
+            passing: false,
+        })
+    }
+
+    fn lost(&self, error: ureq::Error, mut trace: Trace, patience: &Patience) -> Lost {
+        let passing = !trace.sent
+            && match &trace.fault {
+                Some(Fault::Connect(_)) => true,
+                Some(_) => false,
+                None => !trace.fresh || trace.ready,
+            };
+        let fault = trace.fault.take();
+        let seconds = patience.timeout.as_secs_f64();
+        let peer = &self.peer;
+        let unreachable = |cause: String| {
+            let text = format!("cannot reach the primary at {peer}: {cause}");
+            Error::new(Kind::Unreachable, text)
+        };
+        let error = match fault {
+            Some(Fault::Cancelled) => interrupted(),
+            Some(Fault::LookUp(cause)) => {
+                unreachable(format!("its name cannot be looked up ({cause}); check the URL"))
+            }
+            Some(Fault::ConnectTimeout) => {
+                unreachable(format!("no connection within {seconds} s; check the URL"))
+            }
+            Some(Fault::Connect(cause)) => {
+                unreachable(format!("{}; check that it runs, and the URL", cause_of(&cause)))
+            }
+            Some(Fault::Idle) if trace.fresh && !trace.ready => {
+                unreachable(format!("TLS was not set up within {seconds} s"))
+            }
+            Some(Fault::Idle) if !trace.sent => {
+                unreachable(format!("the request could not be sent within {seconds} s"))
+            }
+            Some(Fault::Idle) => Error::new(
+                Kind::Unavailable,
+                format!("the primary at {peer} did not answer within {seconds} s"),
+            ),
+            None if trace.fresh && !trace.ready && self.https => self.tls_error(&error),
+            None => self.answer_error(error, &trace),
+        };
+        Lost { error, sent: trace.sent, passing }
+    }
+
+    fn tls_error(&self, error: &ureq::Error) -> Error {
+        let cause = match error {
+            ureq::Error::Io(error) => cause_of(error),
+            other => other.to_string(),
+        };
+        let remedy = if cause.contains("UnknownIssuer") {
+            "; for a private certificate authority give its PEM file as the option ca_file"
+        } else if cause.contains("InvalidContentType") || cause.contains("closed") {
+            "; a server without TLS needs http:// or ?tls=0 in the URL"
+        } else {
+            ""
+        };
+        Error::new(
+            Kind::Unreachable,
+            format!("cannot set up TLS with the primary at {}: {cause}{remedy}", self.peer),
+        )
+    }
+
+    fn answer_error(&self, error: ureq::Error, trace: &Trace) -> Error {
+        let peer = &self.peer;
+        match error {
+            ureq::Error::Io(error) if trace.sent => Error::new(
+                Kind::Unavailable,
+                format!("the primary at {peer} broke off before its answer: {}", cause_of(&error)),
+            ),
+            ureq::Error::Io(error) => Error::new(
+                Kind::Unreachable,
+                format!("cannot send a request to the primary at {peer}: {}", cause_of(&error)),
+            ),
+            error => Error::new(
+                Kind::Protocol,
+                format!("the server at {peer} does not answer with HTTP ({error}); check the URL"),
+            ),
+        }
+    }
+}
+
+fn interrupted() -> Error {
+    Error::new(Kind::Interrupted, "interrupted while waiting for the primary")
+}
+
+/// The cause in lower case and without the number of the operating system.
+fn cause_of(error: &io::Error) -> String {
+    use io::ErrorKind as K;
+    match error.kind() {
+        K::ConnectionRefused => "connection refused".to_owned(),
+        K::ConnectionReset | K::ConnectionAborted | K::BrokenPipe | K::UnexpectedEof => {
+            "the connection was closed".to_owned()
+        }
+        K::HostUnreachable => "no route to the host".to_owned(),
+        K::NetworkUnreachable | K::NetworkDown => "the network is unreachable".to_owned(),
+        K::AddrNotAvailable => "its name leads to no address".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+fn read_certificates(path: &Path) -> Result<Vec<Certificate<'static>>> {
+    let bad = |cause: String| {
+        Error::new(Kind::BadArgument, format!("cannot use ca_file {}: {cause}", path.display()))
+    };
+    let pem = std::fs::read(path).map_err(|error| {
+        bad(match error.kind() {
+            io::ErrorKind::NotFound => "there is no such file".to_owned(),
+            io::ErrorKind::PermissionDenied => "it may not be read".to_owned(),
+            _ => error.to_string(),
+        })
+    })?;
+    let mut certificates = Vec::new();
+    for item in parse_pem(&pem) {
+        match item {
+            Ok(PemItem::Certificate(certificate)) => certificates.push(certificate),
+            Ok(_) => {}
+            Err(_) => return Err(bad("it is damaged, or not in PEM form".to_owned())),
+        }
+    }
+    if certificates.is_empty() {
+        return Err(bad("it holds no certificate in PEM form".to_owned()));
+    }
+    Ok(certificates)
+}
+
+/// An answer whose head has come.
+pub(super) struct Answer {
+    status: u16,
+    headers: http::HeaderMap,
+    body: BodyReader<'static>,
+    bytes: u64,
+    peer: String,
+    patience: Patience,
+}
+
+impl Answer {
+    fn new(response: http::Response<ureq::Body>, http: &Http, patience: &Patience) -> Answer {
+        let (head, body) = response.into_parts();
+        Answer {
+            status: head.status.as_u16(),
+            headers: head.headers,
+            body: body.into_reader(),
+            bytes: 0,
+            peer: http.peer.clone(),
+            patience: patience.clone(),
+        }
+    }
+
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// The type without its parameters, empty if there is none.
+    pub fn content_type(&self) -> &str {
+        let whole = self.header("content-type").unwrap_or("");
+        whole.split(';').next().unwrap_or("").trim()
+    }
+
+    /// Bytes of the body read so far.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Reads the next bytes of the body; 0 at its end. The errors are of kind
+    /// Unavailable (it broke off, or nothing came in time) or Interrupted.
+    pub fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
+        if (self.patience.cancelled)() {
+            return Err(interrupted());
+        }
+        let Answer { body, patience, .. } = self;
+        let (result, trace) = during(patience, || body.read(buffer));
+        let error = match result {
+            Ok(read) => {
+                self.bytes += read as u64;
+                return Ok(read);
+            }
+            Err(error) => error,
+        };
+        let cause = match trace.fault {
+            Some(Fault::Cancelled) => return Err(interrupted()),
+            Some(_) => format!("nothing came for {} s", self.patience.timeout.as_secs_f64()),
+            None => cause_of(&error),
+        };
+        Err(Error::new(
+            Kind::Unavailable,
+            format!("the primary at {} broke off in the middle of its answer: {cause}", self.peer),
+        ))
+    }
+
+    /// The rest of the body, if it is no longer than `limit`; None if it is.
+    pub fn read_to_end(&mut self, limit: usize) -> Result<Option<Vec<u8>>> {
+        let mut all = Vec::new();
+        let mut buffer = vec![0; 64 * 1024];
+        loop {
+            match self.read(&mut buffer)? {
+                0 => return Ok(Some(all)),
+                read if all.len() + read > limit => return Ok(None),
+                read => all.extend_from_slice(&buffer[..read]),
+            }
+        }
+    }
+}

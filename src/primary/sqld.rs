@@ -1,0 +1,496 @@
+//! A sqld primary: its replication log as gRPC-web, SQL as Hrana, both over
+//! one set of HTTP connections.
+//!
+//! [`pull`] holds the order of a pull; this file what both sides share:
+//! credentials, the session, one call of each protocol, and what a refusal
+//! means. Nothing is locked while a request is under way.
+
+mod pull;
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use parking_lot::Mutex;
+
+use super::http::{Answer, Http, Lost, Post};
+use super::url::Endpoint;
+use super::{Executed, LogFingerprint, Patience, Position, Primary, Pulled, Sink};
+use crate::error::{Error, Kind, Result};
+use crate::proto::grpc_web::{self, Event, Status};
+use crate::proto::hrana::{self, Request};
+use crate::proto::statement::{Statement, transaction_word};
+use crate::proto::wal_log::{self, Frame, FrameReader, Shape};
+use crate::units::FrameNo;
+
+/// Longest answer to SQL that is held in memory. sqld's own limit is 10 MB
+/// unless it is told otherwise.
+const MAX_SQL_ANSWER: usize = 256 * 1024 * 1024;
+
+/// Longest part of a refusal that is read.
+const MAX_REFUSAL: usize = 16 * 1024;
+
+/// A primary that refuses connections is tried again for this long (less, if
+/// the patience is shorter): a restart takes sqld about a second. Longer would
+/// only keep a user waiting who is offline.
+const RECONNECT: Duration = Duration::from_secs(2);
+
+/// Size of the pieces in which an answer is read.
+const CHUNK: usize = 128 * 1024;
+
+/// What else a connection may need to know.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ConnectOptions {
+    /// For a server with several databases behind one address.
+    pub namespace: Option<String>,
+    /// PEM file of the only certificate authorities to trust.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// A sqld primary. Opens no connection before the first request.
+pub struct Sqld {
+    http: Http,
+    /// In base64, as the header wants it.
+    namespace: Option<String>,
+    token: Mutex<Option<String>>,
+    session: Mutex<Option<Session>>,
+}
+
+/// What `Hello` told; valid until the server says NO_HELLO.
+#[derive(Clone, Debug)]
+struct Session {
+    token: String,
+    log: LogFingerprint,
+    /// The last frame when it said hello, or of a later pull.
+    head: Option<u64>,
+}
+
+/// Why a call of the replication log came to nothing.
+enum Refusal {
+    NoHello,
+    NeedSnapshot,
+    NoSnapshot,
+    Error(Error),
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Refusal {
+        Refusal::Error(error)
+    }
+}
+
+impl Sqld {
+    /// `token` goes before the one in the URL. Errors of kind BadArgument:
+    /// a `ca_file` that cannot be used.
+    pub fn new(
+        mut endpoint: Endpoint,
+        token: Option<String>,
+        options: ConnectOptions,
+    ) -> Result<Sqld> {
+        let in_url = endpoint.take_token();
+        Ok(Sqld {
+            http: Http::new(&endpoint, options.ca_file.as_deref())?,
+            namespace: options.namespace.map(|namespace| BASE64.encode(namespace)),
+            token: Mutex::new(token.or(in_url)),
+            session: Mutex::new(None),
+        })
+    }
+
+    fn headers(&self, content_type: &str) -> Result<Vec<(&'static str, String)>> {
+        let mut headers = vec![("content-type", content_type.to_owned())];
+        if let Some(token) = self.token.lock().as_deref() {
+            if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+                let text = "the token cannot be used: it has a blank or another odd character";
+                return Err(Error::new(Kind::Auth, text));
+            }
+            let bearer = format!("Bearer {token}");
+            headers.push(("x-authorization", bearer.clone()));
+            headers.push(("authorization", bearer));
+        }
+        if let Some(namespace) = &self.namespace {
+            headers.push(("x-namespace-bin", namespace.clone()));
+        }
+        Ok(headers)
+    }
+
+    /// Sends a request, again and again for a while if the server seems to be
+    /// starting: not reachable, or (if it may happen twice) answering 502, 503
+    /// or 504, as what stands before it does.
+    fn post(&self, post: &Post<'_>, patience: &Patience) -> std::result::Result<Answer, Lost> {
+        let mut retry = Backoff::new(patience, RECONNECT);
+        loop {
+            match self.http.post(post, patience) {
+                Ok(answer)
+                    if post.repeatable && matches!(answer.status(), 502..=504) && retry.wait() => {}
+                Err(lost) if lost.passing && retry.wait() => {}
+                other => return other,
+            }
+        }
+    }
+
+    /// One call of the replication log; the answer is known to be gRPC-web and
+    /// has not been refused in its head.
+    fn call(
+        &self,
+        method: &str,
+        message: &[u8],
+        session: Option<&Session>,
+        patience: &Patience,
+    ) -> std::result::Result<Answer, Refusal> {
+        let mut headers = self.headers(grpc_web::CONTENT_TYPE)?;
+        if let Some(session) = session {
+            headers.push(("x-session-token", session.token.clone()));
+        }
+        let path = format!("{}{method}", wal_log::SERVICE);
+        let body = grpc_web::request(message);
+        let post = Post { path: &path, headers: &headers, body: &body, repeatable: true };
+        let mut answer = self.post(&post, patience).map_err(Error::from)?;
+        if answer.status() != 200 {
+            return Err(self.http_refusal(&mut answer, false).into());
+        }
+        if answer.content_type() != grpc_web::CONTENT_TYPE {
+            return Err(self.not_sqld(&answer).into());
+        }
+        // An error before the first message stands in the head of the answer.
+        if let Some(code) = answer.header("grpc-status") {
+            let status = Status::parse(code, answer.header("grpc-message").unwrap_or(""))?;
+            if status.code != 0 {
+                // The connection is used again only after the end of the body.
+                answer.read_to_end(MAX_REFUSAL)?;
+                return Err(self.refusal(&status));
+            }
+        }
+        Ok(answer)
+    }
+
+    /// Asks who the primary is, and remembers it.
+    fn hello(&self, patience: &Patience, bytes: &mut u64) -> Result<Session> {
+        let answer = self.call("Hello", &wal_log::hello_request(), None, patience);
+        let mut answer = answer.map_err(|refusal| self.unexpected(refusal))?;
+        let body = answer.read_to_end(MAX_REFUSAL)?;
+        *bytes += answer.bytes();
+        let body =
+            body.ok_or_else(|| Error::new(Kind::Protocol, "the primary's hello is too long"))?;
+        let (mut decoder, mut input, mut message) =
+            (grpc_web::Decoder::default(), body.as_slice(), Vec::new());
+        while let Some(event) = decoder.next(&mut input)? {
+            match event {
+                Event::Data(data) => message.extend_from_slice(data),
+                Event::Trailer(status) if status.code != 0 => {
+                    return Err(self.unexpected(self.refusal(&status)));
+                }
+                Event::Message(_) | Event::MessageEnd | Event::Trailer(_) => {}
+            }
+        }
+        if !decoder.is_done() {
+            return Err(self.cut_off());
+        }
+        let hello = wal_log::hello(&message)?;
+        let session = Session {
+            token: hello.session_token,
+            log: LogFingerprint::of(&hello.log_id),
+            head: hello.head.map(|head| head.0),
+        };
+        *self.session.lock() = Some(session.clone());
+        Ok(session)
+    }
+
+    /// The frames from `next` on, as one call of `method` yields them, given
+    /// to `each` as they arrive.
+    fn frames(
+        &self,
+        method: Method,
+        next: FrameNo,
+        session: &Session,
+        patience: &Patience,
+        bytes: &mut u64,
+        each: &mut dyn FnMut(Frame<'_>) -> Result<()>,
+    ) -> std::result::Result<(), Refusal> {
+        let message = wal_log::log_offset(next);
+        let mut answer = self.call(method.name(), &message, Some(session), patience)?;
+        let mut reader = FrameReader::new(method.shape());
+        let mut buffer = vec![0; CHUNK];
+        loop {
+            let read = answer.read(&mut buffer)?;
+            if read == 0 {
+                break;
+            }
+            *bytes += read as u64;
+            reader.feed(&buffer[..read], each)?;
+        }
+        match reader.status() {
+            Some(status) if status.code == 0 => Ok(()),
+            Some(status) => Err(self.refusal(status)),
+            None => Err(self.cut_off().into()),
+        }
+    }
+
+    /// What a gRPC status other than 0 means.
+    fn refusal(&self, status: &Status) -> Refusal {
+        let peer = self.http.peer();
+        let said = self.scrub(&status.message);
+        let error = match (status.code, status.message.as_str()) {
+            (9, "NO_HELLO") => return Refusal::NoHello,
+            (9, "NEED_SNAPSHOT") => return Refusal::NeedSnapshot,
+            (14, "snapshot not found") => return Refusal::NoSnapshot,
+            (9, "NAMESPACE_DOESNT_EXIST") => Error::new(
+                Kind::Protocol,
+                format!("the primary at {peer} has no such database; check the namespace"),
+            ),
+            (7 | 16, _) => self.token_refused(&said),
+            (13, message) if message.to_ascii_lowercase().contains("auth") => {
+                self.token_refused(&said)
+            }
+            (12, _) => Error::new(
+                Kind::Protocol,
+                format!("the server at {peer} does not offer sqld's replication log"),
+            ),
+            (8 | 14, _) => {
+                Error::new(Kind::Unavailable, format!("the primary at {peer} is not ready: {said}"))
+            }
+            (code, _) => Error::new(
+                Kind::Unavailable,
+                format!("the primary at {peer} failed (gRPC status {code}): {said}"),
+            ),
+        };
+        Refusal::Error(error)
+    }
+
+    fn token_refused(&self, said: &str) -> Error {
+        let peer = self.http.peer();
+        Error::new(
+            Kind::Auth,
+            if self.token.lock().is_none() {
+                format!("the primary at {peer} wants a token: {said}; give it one")
+            } else {
+                format!("the primary at {peer} refused the token: {said}; give it a new one")
+            },
+        )
+    }
+
+    /// A refusal where only plain errors make sense.
+    fn unexpected(&self, refusal: Refusal) -> Error {
+        let what = match refusal {
+            Refusal::Error(error) => return error,
+            Refusal::NoHello => "NO_HELLO",
+            Refusal::NeedSnapshot => "NEED_SNAPSHOT",
+            Refusal::NoSnapshot => "snapshot not found",
+        };
+        let peer = self.http.peer();
+        Error::new(Kind::Unavailable, format!("the primary at {peer} keeps answering {what}"))
+    }
+
+    fn cut_off(&self) -> Error {
+        let peer = self.http.peer();
+        Error::new(Kind::Unavailable, format!("the answer of the primary at {peer} has no end"))
+    }
+
+    /// What an HTTP status other than 200 means.
+    fn http_refusal(&self, answer: &mut Answer, write: bool) -> Error {
+        let (peer, status) = (self.http.peer().to_owned(), answer.status());
+        let said = self.said(answer);
+        let because = if said.is_empty() { String::new() } else { format!(": {said}") };
+        match status {
+            401 => self.token_refused(if said.is_empty() { "status 401" } else { &said }),
+            403 if write => Error::new(
+                Kind::Auth,
+                format!("the primary at {peer} does not let this token write{because}"),
+            ),
+            403 => self.token_refused(if said.is_empty() { "status 403" } else { &said }),
+            // sqld says so of a namespace, and only sqld says it in JSON.
+            404 if answer.content_type() == "application/json" && !said.is_empty() => Error::new(
+                Kind::Protocol,
+                format!("the primary at {peer} has no such database: {said}"),
+            ),
+            408 | 429 | 500..=599 => Error::new(
+                Kind::Unavailable,
+                format!("the primary at {peer} answered {status}{because}"),
+            ),
+            400 | 413 | 422 if !said.is_empty() => Error::new(
+                Kind::Protocol,
+                format!("the primary at {peer} does not accept the request: {said}"),
+            ),
+            _ => self.not_sqld(answer),
+        }
+    }
+
+    /// The reason in the body of a refusal, if it holds one for people.
+    fn said(&self, answer: &mut Answer) -> String {
+        let kind = answer.content_type().to_owned();
+        let Ok(Some(body)) = answer.read_to_end(MAX_REFUSAL) else { return String::new() };
+        let text = match kind.as_str() {
+            "application/json" => serde_json::from_slice::<serde_json::Value>(&body)
+                .ok()
+                .and_then(|json| Some(json.get("error")?.as_str()?.to_owned()))
+                .unwrap_or_default(),
+            "text/plain" => String::from_utf8_lossy(&body).into_owned(),
+            _ => String::new(),
+        };
+        self.scrub(&text)
+    }
+
+    /// One short line, in which nothing of the token is left.
+    fn scrub(&self, text: &str) -> String {
+        let line = text.trim().lines().next().unwrap_or("");
+        let line: String = line.chars().filter(|c| !c.is_control()).take(300).collect();
+        match self.token.lock().as_deref() {
+            Some(token) if !token.is_empty() => line.replace(token, "..."),
+            _ => line,
+        }
+    }
+
+    fn not_sqld(&self, answer: &Answer) -> Error {
+        let (peer, status) = (self.http.peer(), answer.status());
+        let what = match answer.content_type() {
+            "" => "nothing that has a type".to_owned(),
+            kind => kind.chars().take(60).collect(),
+        };
+        let text = if (300..400).contains(&status) {
+            format!("the server at {peer} redirects elsewhere ({status}); use the final URL")
+        } else {
+            format!(
+                "the server at {peer} answered {status} with {what}; \
+                 this does not look like sqld: check the URL"
+            )
+        };
+        Error::new(Kind::Protocol, text)
+    }
+
+    /// One pipeline request, whose statements may write.
+    fn pipeline(&self, requests: &[Request<'_>], patience: &Patience) -> Result<hrana::Answer> {
+        let body = hrana::pipeline(None, requests)?;
+        let headers = self.headers("application/json")?;
+        let post = Post {
+            path: hrana::PIPELINE_PATH,
+            headers: &headers,
+            body: body.as_bytes(),
+            repeatable: false,
+        };
+        let mut answer = self
+            .post(&post, patience)
+            .map_err(|lost| if lost.sent { unknown(&lost.error) } else { lost.error })?;
+        if answer.status() != 200 {
+            let refusal = self.http_refusal(&mut answer, true);
+            // What stands before a primary answers so too, after passing the
+            // request on; 503 is the one that says it was not taken.
+            let passed_on = matches!(answer.status(), 500..=599) && answer.status() != 503;
+            return Err(if passed_on { unknown(&refusal) } else { refusal });
+        }
+        if answer.content_type() != "application/json" {
+            return Err(self.not_sqld(&answer));
+        }
+        let body = answer.read_to_end(MAX_SQL_ANSWER).map_err(|error| unknown(&error))?;
+        let body = body.ok_or_else(|| {
+            let text = "the primary's answer is longer than 256 MiB, and the statement \
+                        took effect; ask for less at a time";
+            Error::new(Kind::Remote(18), text)
+        })?;
+        hrana::answer(&body, requests)
+    }
+}
+
+/// A write that was sent, and nothing came back.
+fn unknown(cause: &Error) -> Error {
+    Error::new(
+        Kind::OutcomeUnknown,
+        format!(
+            "the outcome of this write is unknown: {cause}; read the data back before trying again"
+        ),
+    )
+}
+
+/// The calls that yield frames.
+#[derive(Clone, Copy)]
+enum Method {
+    Batch,
+    Snapshot,
+}
+
+impl Method {
+    fn name(self) -> &'static str {
+        match self {
+            Method::Batch => "BatchLogEntries",
+            Method::Snapshot => "Snapshot",
+        }
+    }
+
+    fn shape(self) -> Shape {
+        match self {
+            Method::Batch => Shape::Batch,
+            Method::Snapshot => Shape::Stream,
+        }
+    }
+}
+
+/// Growing waits between attempts, up to a point in time.
+struct Backoff<'a> {
+    patience: &'a Patience,
+    deadline: Instant,
+    next: Duration,
+}
+
+impl<'a> Backoff<'a> {
+    fn new(patience: &'a Patience, longest: Duration) -> Backoff<'a> {
+        Backoff {
+            patience,
+            deadline: Instant::now() + longest.min(patience.timeout),
+            next: Duration::from_millis(20),
+        }
+    }
+
+    /// Waits before the next attempt; false if there is to be none, because
+    /// the time is over or the caller no longer wants it.
+    fn wait(&mut self) -> bool {
+        let until = Instant::now() + self.next;
+        self.next = (self.next * 2).min(Duration::from_millis(500));
+        while Instant::now() < until {
+            if (self.patience.cancelled)() || Instant::now() >= self.deadline {
+                return false;
+            }
+            let left = until.min(self.deadline).saturating_duration_since(Instant::now());
+            std::thread::sleep(left.min(Duration::from_millis(50)));
+        }
+        true
+    }
+}
+
+impl Primary for Sqld {
+    fn protocol(&self) -> &'static str {
+        "sqld"
+    }
+
+    fn set_token(&self, token: Option<String>) {
+        *self.token.lock() = token;
+    }
+
+    fn pull(
+        &self,
+        from: Option<Position>,
+        sink: &mut dyn Sink,
+        patience: &Patience,
+    ) -> Result<Pulled> {
+        pull::Pull::new(self, from, sink, patience).run()
+    }
+
+    fn execute(&self, statements: &[Statement], patience: &Patience) -> Result<Executed> {
+        let work = match statements {
+            [] => return Ok(Executed::default()),
+            [one] => {
+                if let Some(word @ ("BEGIN" | "SAVEPOINT")) = transaction_word(&one.sql) {
+                    let text = format!(
+                        "{word} alone has no effect: each request is a transaction of its own"
+                    );
+                    return Err(Error::new(Kind::BadArgument, text));
+                }
+                Request::Execute(one)
+            }
+            several => Request::Transaction(several),
+        };
+        let answer = self.pipeline(&[work, Request::Close], patience)?;
+        let first = answer.results.into_iter().next();
+        let response =
+            first.ok_or_else(|| Error::new(Kind::Protocol, "the primary's answer is empty"))??;
+        Ok(Executed { results: response.results, frame_no: response.frame_no })
+    }
+}

@@ -1,0 +1,335 @@
+//! One pull from sqld's replication log: from a position to the primary's
+//! head, by batches of frames and, where the log was compacted, snapshots.
+//!
+//! With a session that is still valid, a pull that finds nothing new is one
+//! request. Frames reach the sink as they arrive. A commit is held back until
+//! the next frame or the end, because only then is known whether more follows.
+
+use super::{Backoff, Method, Refusal, Session, Sqld};
+use crate::error::{Error, Kind, Result};
+use crate::primary::{Commit, Patience, Position, PullEnd, Pulled, Sink};
+use crate::proto::wal_log::Frame;
+use crate::units::FrameNo;
+
+/// sqld answers a batch with this many frames, or up to the end of the
+/// transaction that they end in; with fewer only at the head of its log.
+const BATCH: u64 = 1024;
+
+/// A primary that keeps forgetting us is not asked more often than this.
+const MAX_HELLOS: u32 = 4;
+
+/// The sink is told of progress each time this many frames have come.
+const PROGRESS: u64 = 256;
+
+pub(super) struct Pull<'a> {
+    sqld: &'a Sqld,
+    sink: &'a mut dyn Sink,
+    patience: &'a Patience,
+    from: Option<Position>,
+    at: Progress,
+    hellos: u32,
+    /// The head as a hello of this very pull told it.
+    head: Option<u64>,
+    bytes: u64,
+    snapshot: bool,
+}
+
+/// What the sink has been given.
+struct Progress {
+    /// Number of the frame that comes next.
+    next: u64,
+    frames: u64,
+    /// A commit that the sink does not know of yet.
+    pending: Option<Commit>,
+    /// The last frame did not end a transaction.
+    open: bool,
+    /// The error came from the sink, so that asking again cannot help.
+    sink_failed: bool,
+}
+
+/// What to pull with, or that there is nothing to pull.
+enum Start {
+    Session(Session),
+    End(PullEnd),
+}
+
+impl<'a> Pull<'a> {
+    pub(super) fn new(
+        sqld: &'a Sqld,
+        from: Option<Position>,
+        sink: &'a mut dyn Sink,
+        patience: &'a Patience,
+    ) -> Pull<'a> {
+        let next = from.map_or(0, |from| from.at + 1);
+        let at = Progress { next, frames: 0, pending: None, open: false, sink_failed: false };
+        Pull { sqld, sink, patience, from, at, hellos: 0, head: None, bytes: 0, snapshot: false }
+    }
+
+    pub(super) fn run(mut self) -> Result<Pulled> {
+        let mut session = match self.start()? {
+            Start::Session(session) => session,
+            Start::End(end) => return Ok(self.pulled(end)),
+        };
+        let mut resumed_at = None;
+        loop {
+            let step = match self.batch(&session) {
+                Ok(frames) => self.after_batch(frames, &mut session),
+                Err(Refusal::NeedSnapshot) => self.take_snapshot(&session).map(|()| false),
+                Err(refusal) => Err(refusal),
+            };
+            match step {
+                Ok(true) => break,
+                Ok(false) => {}
+                Err(Refusal::NoHello) => match self.hello_again(&session)? {
+                    Start::Session(new) => session = new,
+                    Start::End(end) => return Ok(self.pulled(end)),
+                },
+                // Frames come in order: where an answer broke off, the next
+                // one can go on, as long as each brings something.
+                Err(Refusal::Error(error))
+                    if error.kind() == Kind::Unavailable
+                        && !self.at.sink_failed
+                        && self.at.frames > 0
+                        && resumed_at.is_none_or(|at| self.at.next > at) =>
+                {
+                    resumed_at = Some(self.at.next);
+                }
+                Err(refusal) => return Err(self.sqld.unexpected(refusal)),
+            }
+        }
+        self.remember_head(&session);
+        if let Some(commit) = self.at.pending.take() {
+            self.sink.commit(commit, false)?;
+        }
+        Ok(self.pulled(PullEnd::UpToDate))
+    }
+
+    /// A remembered session will do, unless it cannot vouch for `from`: its
+    /// log must be the same, and have reached that far when it was last seen.
+    /// While its token is valid, the server has not restarted since.
+    fn start(&mut self) -> Result<Start> {
+        let known = self.sqld.session.lock().clone();
+        match (known, self.from) {
+            (Some(session), None) => Ok(Start::Session(session)),
+            (Some(session), Some(from))
+                if session.log == from.log && session.head >= Some(from.at) =>
+            {
+                Ok(Start::Session(session))
+            }
+            _ => self.hello(),
+        }
+    }
+
+    /// Says hello and compares what the primary has with `from`.
+    fn hello(&mut self) -> Result<Start> {
+        self.hellos += 1;
+        let session = self.sqld.hello(self.patience, &mut self.bytes)?;
+        self.head = session.head;
+        let empty = session.head.is_none();
+        Ok(match self.from {
+            None if empty => Start::End(PullEnd::UpToDate),
+            Some(from) if session.log != from.log || session.head < Some(from.at) => {
+                Start::End(PullEnd::Diverged { empty })
+            }
+            _ => Start::Session(session),
+        })
+    }
+
+    /// The server no longer knows `before`: it was restarted or configured
+    /// anew. If the sink holds frames of it, the log must still be the same.
+    fn hello_again(&mut self, before: &Session) -> Result<Start> {
+        if self.hellos >= MAX_HELLOS {
+            return Err(self.sqld.unexpected(Refusal::NoHello));
+        }
+        let start = self.hello()?;
+        if self.at.frames == 0 {
+            return Ok(start);
+        }
+        match start {
+            Start::Session(session)
+                if session.log == before.log && session.head >= self.at.next.checked_sub(1) =>
+            {
+                Ok(Start::Session(session))
+            }
+            _ => Err(Error::new(
+                Kind::Unavailable,
+                "the primary began a new history while the old one was being read; try again",
+            )),
+        }
+    }
+
+    /// One batch; yields how many frames it had.
+    fn batch(&mut self, session: &Session) -> std::result::Result<u64, Refusal> {
+        let Pull { sqld, sink, patience, at, bytes, head, from, .. } = self;
+        let first = from.map_or(0, |from| from.at + 1);
+        let total = head.map(|head| (head + 1).saturating_sub(first));
+        let mut count = 0;
+        let next = FrameNo(at.next);
+        sqld.frames(Method::Batch, next, session, patience, bytes, &mut |frame| {
+            count += 1;
+            at.take(frame, session, *sink)?;
+            if at.frames % PROGRESS == 0 {
+                sink.progress(at.frames, total);
+            }
+            Ok(())
+        })?;
+        Ok(count)
+    }
+
+    /// Whether the pull is complete after a batch of so many frames.
+    fn after_batch(
+        &mut self,
+        frames: u64,
+        session: &mut Session,
+    ) -> std::result::Result<bool, Refusal> {
+        if self.at.open {
+            return match frames {
+                0 => Err(Error::new(
+                    Kind::Protocol,
+                    "the primary's log ends in the middle of a transaction",
+                )
+                .into()),
+                _ => Ok(false),
+            };
+        }
+        if frames < BATCH {
+            return Ok(true);
+        }
+        // A primary that is written to all the time has no end: a long pull
+        // goes to where the head was at its beginning.
+        if self.head.is_none() {
+            match self.hello_again(session)? {
+                Start::Session(new) => *session = new,
+                Start::End(_) => return Err(Refusal::NoHello),
+            }
+        }
+        Ok(self.head < Some(self.at.next))
+    }
+
+    /// The frames that the log no longer holds, each page once and the last
+    /// frame first. A snapshot that is still being written is waited for.
+    fn take_snapshot(&mut self, session: &Session) -> std::result::Result<(), Refusal> {
+        let mut retry = Backoff::new(self.patience, self.patience.timeout);
+        loop {
+            match self.read_snapshot(session) {
+                Err(Refusal::NoSnapshot) if retry.wait() => {}
+                Err(Refusal::NoSnapshot) if (self.patience.cancelled)() => {
+                    let text = "interrupted while waiting for the primary";
+                    return Err(Error::new(Kind::Interrupted, text).into());
+                }
+                Err(Refusal::NoSnapshot) => {
+                    let seconds = self.patience.timeout.as_secs_f64();
+                    return Err(Error::new(
+                        Kind::Unavailable,
+                        format!("the primary did not finish a snapshot within {seconds} s"),
+                    )
+                    .into());
+                }
+                // Its frames are not in order: what came is of no use alone.
+                Err(Refusal::Error(error)) => {
+                    self.at.sink_failed = true;
+                    return Err(error.into());
+                }
+                other => return other,
+            }
+        }
+    }
+
+    fn read_snapshot(&mut self, session: &Session) -> std::result::Result<(), Refusal> {
+        let Pull { sqld, sink, patience, at, bytes, .. } = self;
+        let (wanted, mut newest, mut before, mut size) = (at.next, None, None, None);
+        let absurd =
+            |text: &str| Error::new(Kind::Protocol, format!("the primary's snapshot {text}"));
+        sqld.frames(Method::Snapshot, FrameNo(wanted), session, patience, bytes, &mut |frame| {
+            let number = frame.frame_no.0;
+            if size.is_some() {
+                return Err(absurd("goes on after its end"));
+            }
+            if before.is_some_and(|before| number >= before) {
+                return Err(absurd("is out of order"));
+            }
+            before = Some(number);
+            newest = newest.or(before);
+            size = Some(frame.size_after).filter(|size| *size != 0);
+            // Older frames say what the sink has already.
+            if number >= wanted {
+                at.page(frame, *sink)?;
+                if at.frames % PROGRESS == 0 {
+                    sink.progress(at.frames, None);
+                }
+            }
+            Ok(())
+        })?;
+        let newest = newest.filter(|newest| *newest >= wanted);
+        let newest = newest.ok_or_else(|| absurd("holds nothing that was asked for"))?;
+        let size = size.ok_or_else(|| absurd("has no end"))?;
+        let position = Position { log: session.log, at: newest };
+        at.pending = Some(Commit { position, size });
+        at.next = newest + 1;
+        at.open = false;
+        self.snapshot = true;
+        Ok(())
+    }
+
+    /// A later pull may start from here with the same session.
+    fn remember_head(&self, session: &Session) {
+        let last = self.at.next.checked_sub(1);
+        if let Some(known) = self.sqld.session.lock().as_mut() {
+            if known.token == session.token {
+                known.head = known.head.max(last);
+            }
+        }
+    }
+
+    fn pulled(&self, end: PullEnd) -> Pulled {
+        let last = match end {
+            PullEnd::UpToDate => self.at.next.checked_sub(1),
+            PullEnd::Diverged { .. } => None,
+        };
+        Pulled {
+            end,
+            head: self.head.max(last),
+            frames: self.at.frames,
+            bytes: self.bytes,
+            snapshot: self.snapshot,
+        }
+    }
+}
+
+impl Progress {
+    /// Takes a frame of the log, which must be the next one; what the sink
+    /// already has is skipped, because ranges may overlap.
+    fn take(&mut self, frame: Frame<'_>, session: &Session, sink: &mut dyn Sink) -> Result<()> {
+        let number = frame.frame_no.0;
+        if number < self.next {
+            return Ok(());
+        }
+        if number > self.next {
+            return Err(Error::new(
+                Kind::Protocol,
+                format!("the primary sent frame {number} where {} comes next", self.next),
+            ));
+        }
+        self.page(frame, sink)?;
+        self.next = number + 1;
+        self.open = frame.size_after == 0;
+        if frame.size_after != 0 {
+            let position = Position { log: session.log, at: number };
+            self.pending = Some(Commit { position, size: frame.size_after });
+        }
+        Ok(())
+    }
+
+    fn page(&mut self, frame: Frame<'_>, sink: &mut dyn Sink) -> Result<()> {
+        let mut give = || {
+            if let Some(commit) = self.pending.take() {
+                sink.commit(commit, true)?;
+            }
+            sink.page(frame.page, frame.image)
+        };
+        let given = give();
+        self.sink_failed |= given.is_err();
+        self.frames += 1;
+        given
+    }
+}
