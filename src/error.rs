@@ -99,10 +99,7 @@ impl Error {
     /// Whether the same request may be sent again: it cannot have had an
     /// effect, and the cause may pass.
     pub fn can_retry(&self) -> bool {
-        matches!(
-            self.kind,
-            Kind::Unreachable | Kind::Unavailable | Kind::Busy | Kind::RemoteBusy
-        )
+        matches!(self.kind, Kind::Unreachable | Kind::Unavailable | Kind::Busy | Kind::RemoteBusy)
     }
 
     /// The same error with `before` and a colon in front of its text.

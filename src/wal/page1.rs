@@ -1,0 +1,221 @@
+//! Page 1 of a replica: the database header (fileformat2 1.3) with our marks.
+//!
+//! This is the only place that changes a byte of what the primary sent, and
+//! these are all the bytes that it changes:
+//!
+//! | offset | what                        | value |
+//! |-------:|-----------------------------|-------|
+//! |     18 | file format write version   | 3: SQLite treats the file as read-only |
+//! |     19 | file format read version    | 2: WAL |
+//! |     28 | size of the database, pages | the size that the commit says |
+//! |     40 | schema cookie               | the primary's plus the stamp's shift |
+//! |     72 | reserved for expansion, 20  | the [`Stamp`] |
+//! |     92 | version-valid-for           | the change counter, so that 28 counts |
+
+use super::be32;
+use crate::units::{PAGE_SIZE, PageImage};
+
+const MAGIC_TEXT: &[u8; 16] = b"SQLite format 3\0";
+const WRITE_VERSION: usize = 18;
+const READ_VERSION: usize = 19;
+const CHANGE_COUNTER: usize = 24;
+const DATABASE_SIZE: usize = 28;
+const SCHEMA_COOKIE: usize = 40;
+const STAMP: usize = 72;
+const VERSION_VALID_FOR: usize = 92;
+
+/// First bytes of a stamp; the last one is the version of its layout.
+const STAMP_NAME: &[u8; 3] = b"RPL";
+const STAMP_VERSION: u8 = 1;
+
+/// A write version above 2 means "read-only" to every SQLite (fileformat2
+/// 1.3.3), so no plain connection can fork the replica.
+const READ_ONLY: u8 = 3;
+const WAL: u8 = 2;
+
+/// What a replica's page 1 says about itself, in the 20 reserved bytes at
+/// offset 72: 3 bytes name, 1 byte version, 6 bytes fingerprint of the
+/// primary's log, 6 bytes frame number, 4 bytes shift of the schema cookie.
+///
+/// The position thus commits in the same WAL commit as the data.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stamp {
+    /// Fingerprint of the log and number of the last frame held, 48 bits each;
+    /// None before the first sync.
+    pub position: Option<(u64, u64)>,
+    /// What is added to the primary's schema cookie, so that a connection that
+    /// stays open over a change of the primary's log sees a cookie it has
+    /// never seen before and reads the schema again.
+    pub cookie_shift: u32,
+}
+
+/// Whose page 1 this is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// A replica of ours.
+    Replica(Stamp),
+    /// A replica made by a later version of this extension.
+    LaterVersion(u8),
+    /// Anything else.
+    Foreign,
+}
+
+/// Reads whose page 1 `page` is; its first 100 bytes are enough.
+pub fn owner(page: &[u8]) -> Owner {
+    if page.len() < 100 || &page[..16] != MAGIC_TEXT || &page[STAMP..STAMP + 3] != STAMP_NAME {
+        return Owner::Foreign;
+    }
+    if page[STAMP + 3] != STAMP_VERSION {
+        return Owner::LaterVersion(page[STAMP + 3]);
+    }
+    let log = be48(page, STAMP + 4);
+    Owner::Replica(Stamp {
+        position: (log != 0).then(|| (log, be48(page, STAMP + 10))),
+        cookie_shift: be32(page, STAMP + 16),
+    })
+}
+
+/// Makes `page`, as the primary sent it, the replica's.
+pub fn patch(page: &mut PageImage, stamp: &Stamp, size: u32) {
+    page[WRITE_VERSION] = READ_ONLY;
+    page[READ_VERSION] = WAL;
+    let cookie = be32(page, SCHEMA_COOKIE).wrapping_add(stamp.cookie_shift);
+    put32(page, SCHEMA_COOKIE, cookie);
+    mark(page, stamp, size);
+}
+
+/// Gives a page that is the replica's already another position and size. The
+/// schema cookie must not be shifted a second time.
+pub fn restamp(page: &mut PageImage, stamp: &Stamp, size: u32) {
+    page[WRITE_VERSION] = READ_ONLY;
+    mark(page, stamp, size);
+}
+
+fn mark(page: &mut PageImage, stamp: &Stamp, size: u32) {
+    put32(page, DATABASE_SIZE, size);
+    let change: [u8; 4] = std::array::from_fn(|i| page[CHANGE_COUNTER + i]);
+    page[VERSION_VALID_FOR..VERSION_VALID_FOR + 4].copy_from_slice(&change);
+    let (log, at) = stamp.position.unwrap_or((0, 0));
+    page[STAMP..STAMP + 3].copy_from_slice(STAMP_NAME);
+    page[STAMP + 3] = STAMP_VERSION;
+    page[STAMP + 4..STAMP + 10].copy_from_slice(&log.to_be_bytes()[2..]);
+    page[STAMP + 10..STAMP + 16].copy_from_slice(&at.to_be_bytes()[2..]);
+    put32(page, STAMP + 16, stamp.cookie_shift);
+}
+
+/// Makes the replica's page 1 that of an ordinary, writable WAL database.
+pub fn promote(page: &mut PageImage) {
+    page[WRITE_VERSION] = WAL;
+    page[STAMP..STAMP + 20].fill(0);
+}
+
+/// Size of the database in pages, as the header says (offset 28).
+pub fn size(page: &PageImage) -> u32 {
+    be32(page, DATABASE_SIZE)
+}
+
+/// The schema cookie (offset 40).
+pub fn schema_cookie(page: &PageImage) -> u32 {
+    be32(page, SCHEMA_COOKIE)
+}
+
+/// Why a page cannot be page 1 of a replica.
+pub fn refuse(page: &PageImage) -> Option<&'static str> {
+    if &page[..16] != MAGIC_TEXT {
+        return Some("page 1 is not that of a SQLite database");
+    }
+    if page[WRITE_VERSION] == 0xff || page[READ_VERSION] == 0xff {
+        return Some(
+            "the primary's database is in Turso's MVCC mode, which is not SQLite's format",
+        );
+    }
+    // Offset 16: page size.
+    let page_size = usize::from(u16::from_be_bytes([page[16], page[17]]));
+    (page_size != PAGE_SIZE).then_some("the primary's page size is not 4096 bytes")
+}
+
+/// Page 1 of a database with no table in it, for a replica of a primary that
+/// holds nothing (fileformat2 1.3 and 1.6).
+pub fn empty() -> PageImage {
+    let mut page = [0; PAGE_SIZE];
+    page[..16].copy_from_slice(MAGIC_TEXT);
+    page[16..18].copy_from_slice(&(PAGE_SIZE as u16).to_be_bytes());
+    page[WRITE_VERSION] = WAL;
+    page[READ_VERSION] = WAL;
+    page[21..24].copy_from_slice(&[64, 32, 32]); // payload fractions
+    put32(&mut page, CHANGE_COUNTER, 1);
+    put32(&mut page, DATABASE_SIZE, 1);
+    put32(&mut page, VERSION_VALID_FOR, 1);
+    put32(&mut page, 44, 4); // schema format
+    put32(&mut page, 56, 1); // UTF-8
+    put32(&mut page, 96, 3_038_000); // version of the library that wrote it
+    page[100] = 0x0d; // leaf of a table b-tree, no cells
+    page[105..107].copy_from_slice(&(PAGE_SIZE as u16).to_be_bytes());
+    page
+}
+
+fn put32(page: &mut PageImage, at: usize, value: u32) {
+    page[at..at + 4].copy_from_slice(&value.to_be_bytes());
+}
+
+fn be48(bytes: &[u8], at: usize) -> u64 {
+    bytes[at..at + 6].iter().fold(0, |value, byte| value << 8 | u64::from(*byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STAMP: Stamp =
+        Stamp { position: Some((0x1234_5678_9abc, 0xffff_ffff_fffe)), cookie_shift: 7 };
+
+    #[test]
+    fn the_stamp_comes_back_and_the_file_reads_as_read_only() {
+        let mut page = empty();
+        assert_eq!(owner(&page), Owner::Foreign);
+        patch(&mut page, &STAMP, 99);
+        assert_eq!(owner(&page[..100]), Owner::Replica(STAMP));
+        assert_eq!((page[18], page[19]), (3, 2));
+        assert_eq!((size(&page), schema_cookie(&page)), (99, 7));
+        assert_eq!(page[24..28], page[92..96]);
+    }
+
+    #[test]
+    fn a_second_stamp_moves_the_position_but_not_the_cookie() {
+        let mut page = empty();
+        patch(&mut page, &STAMP, 99);
+        let next = Stamp { position: Some((1, 2)), ..STAMP };
+        restamp(&mut page, &next, 98);
+        assert_eq!(owner(&page), Owner::Replica(next));
+        assert_eq!((size(&page), schema_cookie(&page)), (98, 7));
+    }
+
+    #[test]
+    fn a_promoted_page_is_an_ordinary_one() {
+        let mut page = empty();
+        patch(&mut page, &Stamp::default(), 1);
+        promote(&mut page);
+        assert_eq!(page, empty());
+    }
+
+    #[test]
+    fn a_stamp_of_a_later_version_is_told_apart() {
+        let mut page = empty();
+        patch(&mut page, &STAMP, 1);
+        page[75] = 2;
+        assert_eq!(owner(&page), Owner::LaterVersion(2));
+        assert_eq!(owner(&page[..50]), Owner::Foreign);
+    }
+
+    #[test]
+    fn pages_that_cannot_be_replicated_say_why() {
+        assert_eq!(refuse(&empty()), None);
+        let mut mvcc = empty();
+        mvcc[18] = 0xff;
+        assert!(refuse(&mvcc).unwrap().contains("MVCC"));
+        let mut wide = empty();
+        wide[16] = 0x20;
+        assert!(refuse(&wide).unwrap().contains("page size"));
+        assert!(refuse(&[0; PAGE_SIZE]).unwrap().contains("not that of a SQLite"));
+    }
+}
