@@ -1,0 +1,232 @@
+//! Connections: the host's own, which we only ask, and a second one of ours on
+//! the same file, which we drive.
+
+use std::ffi::{CString, c_char, c_int, c_void};
+use std::path::PathBuf;
+use std::ptr;
+use std::sync::Arc;
+
+use super::api::{self, rc, sqlite, sqlite3, sqlite3_stmt, text};
+use super::file::{DatabaseFile, WalFile, sqlite3_file};
+use crate::error::{Error, Kind, Result};
+
+const MAIN: *const c_char = c"main".as_ptr();
+
+/// sqlite.org/c3ref/c_fcntl_begin_atomic_write.html.
+const FCNTL_FILE_POINTER: c_int = 7;
+const FCNTL_VFS_POINTER: c_int = 27;
+const FCNTL_JOURNAL_POINTER: c_int = 28;
+
+/// sqlite.org/c3ref/c_open_autoproxy.html. No mutex: a connection of ours is
+/// used by one thread at a time, which its owner sees to.
+const OPEN_READWRITE: c_int = 0x0000_0002;
+const OPEN_NOMUTEX: c_int = 0x0000_8000;
+const OPEN_PRIVATECACHE: c_int = 0x0004_0000;
+
+/// The connection that loaded us. It belongs to the host: nothing is ever
+/// executed on it.
+#[derive(Clone, Copy, Debug)]
+pub struct HostDb(*mut sqlite3);
+
+// SAFETY: from another thread only `is_interrupted` is called, which SQLite
+// allows there, and only while a callback of the connection is running.
+unsafe impl Send for HostDb {}
+// SAFETY: as above.
+unsafe impl Sync for HostDb {}
+
+impl HostDb {
+    /// # Safety
+    /// `db` is open and outlives the value.
+    pub unsafe fn new(db: *mut sqlite3) -> HostDb {
+        HostDb(db)
+    }
+
+    pub(super) fn handle(self) -> *mut sqlite3 {
+        self.0
+    }
+
+    /// Absolute path of the main database; None for a temporary or in-memory
+    /// one.
+    pub fn main_path(self) -> Option<PathBuf> {
+        // SAFETY: an open connection; the name is copied at once.
+        let path = unsafe { text(sqlite!(db_filename(self.0, MAIN))) };
+        (!path.is_empty()).then(|| PathBuf::from(path))
+    }
+
+    /// Name of the VFS that the main database was opened with.
+    fn vfs_name(self) -> Option<CString> {
+        #[repr(C)]
+        struct Vfs {
+            version: c_int,
+            file_size: c_int,
+            max_path: c_int,
+            next: *mut c_void,
+            name: *const c_char,
+        }
+        let vfs = control(self.0, FCNTL_VFS_POINTER)?.cast::<Vfs>();
+        // SAFETY: a registered VFS (sqlite.org/c3ref/vfs.html), whose name is
+        // a NUL-terminated string.
+        unsafe {
+            let name = (*vfs).name;
+            (!name.is_null()).then(|| std::ffi::CStr::from_ptr(name).to_owned())
+        }
+    }
+
+    /// The main database's file as this connection has it open, to look at its
+    /// raw bytes without a lock.
+    pub fn main_file(&self) -> Result<DatabaseFile<'_>> {
+        database_file(self.0)
+    }
+
+    fn is_interrupted(&self) -> bool {
+        api::is_interrupted(self.0)
+    }
+
+    /// A question that other threads may ask while a callback is running:
+    /// has `sqlite3_interrupt` been called? Always false before SQLite 3.41.
+    pub fn interrupted(self) -> Arc<dyn Fn() -> bool + Send + Sync> {
+        Arc::new(move || self.is_interrupted())
+    }
+}
+
+/// How far `Connection::checkpoint` goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Checkpoint {
+    /// As much as possible without waiting for anyone.
+    Passive,
+    /// All of it, and the log is cut to nothing, if nobody is in the way.
+    Truncate,
+}
+
+/// A connection of our own on the host's file, through the host's SQLite: the
+/// only way to the file that does not drop the host's locks when it is closed
+/// (sqlite.org/howtocorrupt.html 2.2).
+#[derive(Debug)]
+pub struct Connection(*mut sqlite3);
+
+// SAFETY: `threadsafe()` is checked by whoever moves it to another thread; the
+// type is not Sync, so one thread at a time uses it.
+unsafe impl Send for Connection {}
+
+impl Connection {
+    /// Opens the main database of `host` once more.
+    pub fn open_beside(host: HostDb) -> Result<Connection> {
+        let path = host
+            .main_path()
+            .and_then(|path| CString::new(path.into_os_string().into_encoded_bytes()).ok())
+            .ok_or_else(|| Error::new(Kind::BadArgument, "the main database has no file"))?;
+        let vfs = host.vfs_name();
+        let vfs_name = vfs.as_ref().map_or(ptr::null(), |name| name.as_ptr());
+        let mut db = ptr::null_mut();
+        let flags = OPEN_READWRITE | OPEN_NOMUTEX | OPEN_PRIVATECACHE;
+        // SAFETY: NUL-terminated strings that outlive the call. Where opening
+        // fails, the handle still has to be closed, which `Drop` does.
+        let code = unsafe { sqlite!(open_v2(path.as_ptr(), &mut db, flags, vfs_name)) };
+        let connection = Connection(db);
+        match code {
+            rc::OK => Ok(connection),
+            code => Err(connection.error("open the database a second time", code)),
+        }
+    }
+
+    /// Waits up to `milliseconds` for locks inside SQLite's own statements.
+    pub fn set_busy_timeout(&self, milliseconds: i32) {
+        // SAFETY: an open connection.
+        unsafe { sqlite!(busy_timeout(self.0, milliseconds)) };
+    }
+
+    /// Runs one statement and returns the first column of its first row.
+    pub fn query(&self, sql: &str) -> Result<Option<String>> {
+        let c_sql = CString::new(sql).expect("BUG: our own SQL has no NUL");
+        let mut statement: *mut sqlite3_stmt = ptr::null_mut();
+        // SAFETY: an open connection; the statement is finalized below on
+        // every path; the column's text is copied before that.
+        unsafe {
+            let prepared =
+                sqlite!(prepare_v2(self.0, c_sql.as_ptr(), -1, &mut statement, ptr::null_mut()));
+            if prepared != rc::OK {
+                return Err(self.error(sql, prepared));
+            }
+            let mut first = None;
+            let mut code = sqlite!(step(statement));
+            if code == rc::ROW {
+                first = Some(text(sqlite!(column_text(statement, 0)).cast()));
+                while code == rc::ROW {
+                    code = sqlite!(step(statement));
+                }
+            }
+            sqlite!(finalize(statement));
+            if code == rc::DONE { Ok(first) } else { Err(self.error(sql, code)) }
+        }
+    }
+
+    /// Makes SQLite open the log and the wal-index, and rebuild the index if a
+    /// writer died: a read transaction that reads one number of the header.
+    pub fn read_something(&self) -> Result<()> {
+        self.query("PRAGMA main.user_version").map(|_| ())
+    }
+
+    /// Copies the log into the database; whether all of it was copied.
+    pub fn checkpoint(&self, mode: Checkpoint) -> Result<bool> {
+        let mode = match mode {
+            Checkpoint::Passive => 0,
+            Checkpoint::Truncate => 3,
+        };
+        let (mut frames, mut copied) = (0, 0);
+        // SAFETY: an open connection and places for two numbers.
+        let code =
+            unsafe { sqlite!(wal_checkpoint_v2(self.0, MAIN, mode, &mut frames, &mut copied)) };
+        match code {
+            rc::OK => Ok(frames == copied),
+            code if code & 0xff == rc::BUSY => Ok(false),
+            code => Err(self.error("checkpoint", code)),
+        }
+    }
+
+    /// The database file.
+    pub fn database_file(&self) -> Result<DatabaseFile<'_>> {
+        database_file(self.0)
+    }
+
+    /// The log; only after [`Connection::read_something`] in WAL mode.
+    pub fn wal_file(&self) -> Result<WalFile<'_>> {
+        let file = control(self.0, FCNTL_JOURNAL_POINTER).map(|file| file.cast::<sqlite3_file>());
+        // SAFETY: the file belongs to this connection, which the result
+        // borrows.
+        file.and_then(|file| unsafe { WalFile::new(file) })
+            .ok_or_else(|| Error::new(Kind::Local, "the write-ahead log is not open"))
+    }
+
+    fn error(&self, what: &str, code: c_int) -> Error {
+        // SAFETY: a handle from open_v2, or NULL, which errmsg takes too.
+        let message = unsafe { text(sqlite!(errmsg(self.0))) };
+        let kind =
+            if code & 0xff == rc::BUSY || code & 0xff == 6 { Kind::Busy } else { Kind::Local };
+        Error::new(kind, format!("{what}: {message}"))
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        // SAFETY: closed once; all statements are finalized.
+        unsafe { sqlite!(close(self.0)) };
+    }
+}
+
+fn database_file<'c>(db: *mut sqlite3) -> Result<DatabaseFile<'c>> {
+    let file = control(db, FCNTL_FILE_POINTER).map(|file| file.cast::<sqlite3_file>());
+    // SAFETY: the file belongs to the connection, which the callers' results
+    // borrow.
+    file.and_then(|file| unsafe { DatabaseFile::new(file) }).ok_or_else(|| {
+        Error::new(Kind::Local, "this VFS gives no access to the database file; use SQLite's own")
+    })
+}
+
+/// A `sqlite3_file_control` that writes a pointer.
+fn control(db: *mut sqlite3, operation: c_int) -> Option<*mut c_void> {
+    let mut pointer: *mut c_void = ptr::null_mut();
+    // SAFETY: the three operations used write one pointer.
+    let code =
+        unsafe { sqlite!(file_control(db, MAIN, operation, (&raw mut pointer).cast::<c_void>())) };
+    (code == rc::OK && !pointer.is_null()).then_some(pointer)
+}

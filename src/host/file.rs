@@ -1,0 +1,317 @@
+//! The host's `sqlite3_file` objects: the database, its log, and the shared
+//! memory with the locks (sqlite.org/c3ref/io_methods.html).
+//!
+//! Not `std::fs`: closing any descriptor of a file drops all POSIX locks that
+//! the process holds on it.
+
+use std::ffi::{c_int, c_void};
+use std::marker::PhantomData;
+use std::ptr;
+use std::sync::atomic::{AtomicU16, AtomicU32};
+
+use super::api::rc;
+use crate::error::{Error, Kind, Result};
+
+/// SQLite's open file: a pointer to its methods, then what the VFS adds.
+#[repr(C)]
+pub struct sqlite3_file {
+    methods: *const Methods,
+}
+
+type File = *mut sqlite3_file;
+
+/// `sqlite3_io_methods`, as far as version 2.
+#[repr(C)]
+struct Methods {
+    version: c_int,
+    close: Option<unsafe extern "C" fn(File) -> c_int>,
+    read: Option<unsafe extern "C" fn(File, *mut c_void, c_int, i64) -> c_int>,
+    write: Option<unsafe extern "C" fn(File, *const c_void, c_int, i64) -> c_int>,
+    truncate: Option<unsafe extern "C" fn(File, i64) -> c_int>,
+    sync: Option<unsafe extern "C" fn(File, c_int) -> c_int>,
+    file_size: Option<unsafe extern "C" fn(File, *mut i64) -> c_int>,
+    lock: Option<unsafe extern "C" fn(File, c_int) -> c_int>,
+    unlock: Option<unsafe extern "C" fn(File, c_int) -> c_int>,
+    check_reserved_lock: Option<unsafe extern "C" fn(File, *mut c_int) -> c_int>,
+    file_control: Option<unsafe extern "C" fn(File, c_int, *mut c_void) -> c_int>,
+    sector_size: Option<unsafe extern "C" fn(File) -> c_int>,
+    device_characteristics: Option<unsafe extern "C" fn(File) -> c_int>,
+    shm_map: Option<unsafe extern "C" fn(File, c_int, c_int, c_int, *mut *mut c_void) -> c_int>,
+    shm_lock: Option<unsafe extern "C" fn(File, c_int, c_int, c_int) -> c_int>,
+    shm_barrier: Option<unsafe extern "C" fn(File)>,
+}
+
+/// Longest single write: the unix VFS silently cuts what is over 0x1ffff
+/// bytes.
+const MAX_WRITE: usize = 64 * 1024;
+
+/// `SQLITE_SYNC_NORMAL`.
+const SYNC_NORMAL: c_int = 2;
+
+/// `SQLITE_FCNTL_HAS_MOVED`.
+const FCNTL_HAS_MOVED: c_int = 20;
+
+/// `SQLITE_SHM_*` (sqlite.org/c3ref/c_shm_exclusive.html).
+const SHM_UNLOCK: c_int = 1;
+const SHM_LOCK: c_int = 2;
+const SHM_EXCLUSIVE: c_int = 8;
+
+/// Size of a piece of shared memory, which is a segment of the wal-index.
+const REGION: c_int = 32 * 1024;
+
+/// Bytes in an open file, whichever.
+#[derive(Clone, Copy)]
+struct Bytes {
+    file: File,
+}
+
+impl Bytes {
+    fn methods(&self) -> &Methods {
+        // SAFETY: checked by the constructors to be an open file.
+        unsafe { &*(*self.file).methods }
+    }
+
+    /// Reads `buffer.len()` bytes; what lies past the end reads as zeros.
+    fn read(&self, buffer: &mut [u8], at: u64) -> Result<()> {
+        let Some(read) = self.methods().read else { return Err(missing("xRead")) };
+        for (piece, at) in pieces(buffer.len(), at) {
+            let part = &mut buffer[piece];
+            // SAFETY: the buffer has the length that is given.
+            let code = unsafe {
+                read(self.file, part.as_mut_ptr().cast(), part.len() as c_int, at as i64)
+            };
+            // The VFS fills the rest with zeros after a short read.
+            if code != rc::OK && code != rc::IOERR_SHORT_READ {
+                return Err(failed("read", code));
+            }
+        }
+        Ok(())
+    }
+
+    fn write(&self, bytes: &[u8], at: u64) -> Result<()> {
+        let Some(write) = self.methods().write else { return Err(missing("xWrite")) };
+        for (piece, at) in pieces(bytes.len(), at) {
+            let part = &bytes[piece];
+            // SAFETY: the buffer has the length that is given.
+            let code =
+                unsafe { write(self.file, part.as_ptr().cast(), part.len() as c_int, at as i64) };
+            if code != rc::OK {
+                return Err(failed("write", code));
+            }
+        }
+        Ok(())
+    }
+
+    fn sync(&self) -> Result<()> {
+        let Some(sync) = self.methods().sync else { return Err(missing("xSync")) };
+        // SAFETY: an open file.
+        match unsafe { sync(self.file, SYNC_NORMAL) } {
+            rc::OK => Ok(()),
+            code => Err(failed("sync", code)),
+        }
+    }
+
+    fn size(&self) -> Result<u64> {
+        let Some(file_size) = self.methods().file_size else { return Err(missing("xFileSize")) };
+        let mut size = 0;
+        // SAFETY: an open file and a place for the number.
+        match unsafe { file_size(self.file, &mut size) } {
+            rc::OK => Ok(u64::try_from(size).unwrap_or(0)),
+            code => Err(failed("size", code)),
+        }
+    }
+}
+
+/// Cuts `length` bytes at offset `at` into pieces that one call may take.
+fn pieces(length: usize, at: u64) -> impl Iterator<Item = (std::ops::Range<usize>, u64)> {
+    (0..length)
+        .step_by(MAX_WRITE)
+        .map(move |start| (start..length.min(start + MAX_WRITE), at + start as u64))
+}
+
+fn missing(method: &str) -> Error {
+    Error::new(Kind::Local, format!("this VFS has no {method}; use SQLite's own"))
+}
+
+fn failed(what: &str, code: c_int) -> Error {
+    let cause = match code & 0xff {
+        13 => "the disk is full".to_owned(),
+        8 => "the file is read-only".to_owned(),
+        _ => format!("the file system reported an error (SQLite code {code})"),
+    };
+    Error::new(Kind::Local, format!("{what}: {cause}"))
+}
+
+/// The log of an open connection.
+#[derive(Clone, Copy)]
+pub struct WalFile<'c> {
+    bytes: Bytes,
+    connection: PhantomData<&'c ()>,
+}
+
+impl WalFile<'_> {
+    /// # Safety
+    /// `file` stays allocated for the lifetime of the result.
+    pub(super) unsafe fn new(file: File) -> Option<Self> {
+        // SAFETY: promised by the caller; a closed file has no methods.
+        let open = unsafe { !(*file).methods.is_null() };
+        open.then_some(WalFile { bytes: Bytes { file }, connection: PhantomData })
+    }
+
+    pub fn read(&self, buffer: &mut [u8], at: u64) -> Result<()> {
+        self.bytes.read(buffer, at).map_err(|error| error.context("write-ahead log"))
+    }
+
+    pub fn write(&self, bytes: &[u8], at: u64) -> Result<()> {
+        self.bytes.write(bytes, at).map_err(|error| error.context("write-ahead log"))
+    }
+
+    pub fn sync(&self) -> Result<()> {
+        self.bytes.sync().map_err(|error| error.context("write-ahead log"))
+    }
+
+    /// Size in bytes.
+    pub fn size(&self) -> Result<u64> {
+        self.bytes.size().map_err(|error| error.context("write-ahead log"))
+    }
+}
+
+/// The database file of an open connection, with its shared memory.
+#[derive(Clone, Copy)]
+pub struct DatabaseFile<'c> {
+    bytes: Bytes,
+    connection: PhantomData<&'c ()>,
+}
+
+impl<'c> DatabaseFile<'c> {
+    /// # Safety
+    /// `file` stays allocated for the lifetime of the result.
+    pub(super) unsafe fn new(file: File) -> Option<Self> {
+        // SAFETY: promised by the caller; a closed file has no methods.
+        let open = unsafe { !(*file).methods.is_null() };
+        open.then_some(DatabaseFile { bytes: Bytes { file }, connection: PhantomData })
+    }
+
+    pub fn read(&self, buffer: &mut [u8], at: u64) -> Result<()> {
+        self.bytes.read(buffer, at).map_err(|error| error.context("database file"))
+    }
+
+    pub fn write(&self, bytes: &[u8], at: u64) -> Result<()> {
+        self.bytes.write(bytes, at).map_err(|error| error.context("database file"))
+    }
+
+    pub fn sync(&self) -> Result<()> {
+        self.bytes.sync().map_err(|error| error.context("database file"))
+    }
+
+    /// Size in bytes.
+    pub fn size(&self) -> Result<u64> {
+        self.bytes.size().map_err(|error| error.context("database file"))
+    }
+
+    /// Cuts the file to `size` bytes.
+    pub fn truncate(&self, size: u64) -> Result<()> {
+        let Some(truncate) = self.bytes.methods().truncate else {
+            return Err(missing("xTruncate"));
+        };
+        // SAFETY: an open file.
+        match unsafe { truncate(self.bytes.file, size as i64) } {
+            rc::OK => Ok(()),
+            code => Err(failed("truncate", code).context("database file")),
+        }
+    }
+
+    /// Whether the path leads to another file now, or to none. False where the
+    /// VFS cannot tell.
+    pub fn has_moved(&self) -> bool {
+        let mut moved: c_int = 0;
+        self.bytes.methods().file_control.is_some_and(|control| {
+            // SAFETY: this operation writes one int.
+            let code = unsafe {
+                control(self.bytes.file, FCNTL_HAS_MOVED, (&raw mut moved).cast::<c_void>())
+            };
+            code == rc::OK && moved != 0
+        })
+    }
+
+    /// Maps segment `number` of the shared memory, making it if need be.
+    pub fn shared_memory(&self, number: usize) -> Result<SharedMemory<'c>> {
+        let methods = self.bytes.methods();
+        let Some(map) = methods.shm_map.filter(|_| methods.version >= 2) else {
+            return Err(Error::new(
+                Kind::Local,
+                "this VFS has no shared memory, so the file cannot be in WAL mode; use SQLite's own",
+            ));
+        };
+        let mut start: *mut c_void = ptr::null_mut();
+        // SAFETY: an open file and a place for the pointer.
+        let code = unsafe { map(self.bytes.file, number as c_int, REGION, 1, &mut start) };
+        if code != rc::OK || start.is_null() {
+            return Err(failed("shared memory", code).context("database file"));
+        }
+        Ok(SharedMemory { start: start.cast(), connection: PhantomData })
+    }
+
+    /// Tries to lock `count` of the eight lock bytes from `first` on; None if
+    /// somebody else holds one of them.
+    pub fn try_lock(&self, first: u8, count: u8) -> Result<Option<SharedLock<'c>>> {
+        let Some(lock) = self.bytes.methods().shm_lock else { return Err(missing("xShmLock")) };
+        let (first, count) = (c_int::from(first), c_int::from(count));
+        // SAFETY: an open file whose shared memory is mapped.
+        match unsafe { lock(self.bytes.file, first, count, SHM_LOCK | SHM_EXCLUSIVE) } {
+            rc::OK => Ok(Some(SharedLock { file: *self, first, count })),
+            code if code & 0xff == rc::BUSY => Ok(None),
+            code => Err(failed("lock", code).context("database file")),
+        }
+    }
+
+    /// `xShmBarrier`: orders reads and writes of the shared memory.
+    pub fn barrier(&self) {
+        if let Some(barrier) = self.bytes.methods().shm_barrier {
+            // SAFETY: an open file.
+            unsafe { barrier(self.bytes.file) };
+        }
+    }
+}
+
+/// 32 KiB of memory that other processes see too.
+#[derive(Clone, Copy)]
+pub struct SharedMemory<'c> {
+    start: *const u8,
+    connection: PhantomData<&'c ()>,
+}
+
+impl<'c> SharedMemory<'c> {
+    /// The first half, as words.
+    pub fn words<const N: usize>(&self) -> &'c [AtomicU32; N] {
+        const { assert!(N * 4 * 2 == REGION as usize) };
+        // SAFETY: half a region, mapped and page-aligned while the connection
+        // is open; atomics allow others to write it.
+        unsafe { &*self.start.cast() }
+    }
+
+    /// The second half, as half words.
+    pub fn half_words<const N: usize>(&self) -> &'c [AtomicU16; N] {
+        const { assert!(N * 2 * 2 == REGION as usize) };
+        // SAFETY: as above.
+        unsafe { &*self.start.add(REGION as usize / 2).cast() }
+    }
+}
+
+/// An exclusive lock on bytes of the shared memory; given up when dropped.
+pub struct SharedLock<'c> {
+    file: DatabaseFile<'c>,
+    first: c_int,
+    count: c_int,
+}
+
+impl Drop for SharedLock<'_> {
+    fn drop(&mut self) {
+        if let Some(lock) = self.file.bytes.methods().shm_lock {
+            // SAFETY: an open file; the bytes were locked by `try_lock`.
+            unsafe {
+                lock(self.file.bytes.file, self.first, self.count, SHM_UNLOCK | SHM_EXCLUSIVE)
+            };
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! The host's SQLite behind safe types: the only `unsafe` code of this crate.
+//!
+//! Everything goes through the function table that the host handed to the
+//! entry point. Nothing here knows what a replica is.
+
+#![allow(unsafe_code)]
+
+mod api;
+pub mod connection;
+pub mod entry;
+pub mod file;
+pub mod function;
+pub mod guard;
+pub mod value;
+pub mod vtab;
+
+pub use api::{
+    MINIMUM_VERSION, libversion, random_u32, sourceid, statement_is_complete, threadsafe,
+};
+pub use connection::{Checkpoint, Connection, HostDb};

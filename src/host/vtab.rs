@@ -1,0 +1,301 @@
+//! Eponymous, read-only tables: the name is there as soon as the extension is
+//! loaded, hidden columns are arguments.
+
+use std::ffi::{CString, c_char, c_int, c_void};
+use std::slice;
+
+use super::api::{
+    rc, sqlite, sqlite_string, sqlite3, sqlite3_context, sqlite3_index_info, sqlite3_module,
+    sqlite3_value, sqlite3_vtab, sqlite3_vtab_cursor,
+};
+use super::connection::HostDb;
+use super::guard::{guard, guard_quietly};
+use super::value::{Argument, Output, arguments, set_error, set_result};
+use crate::error::{Error, Kind, Result};
+
+/// What makes a table.
+pub trait Table {
+    fn name(&self) -> &'static str;
+
+    /// `CREATE TABLE x(...)`; hidden columns stand last.
+    fn schema(&self) -> &'static str;
+
+    /// Columns before the hidden ones.
+    fn visible_columns(&self) -> usize;
+
+    /// The rows for these arguments, one per hidden column, None where the
+    /// query does not give it.
+    fn rows(&self, arguments: &[Option<Argument>]) -> Result<Box<dyn Rows>>;
+
+    fn hidden_columns(&self) -> usize {
+        0
+    }
+}
+
+/// Rows, one after another.
+pub trait Rows {
+    /// The next row, a value for each visible column.
+    fn next(&mut self) -> Result<Option<Vec<Output>>>;
+}
+
+/// Rows that are all there already.
+impl Rows for std::vec::IntoIter<Vec<Output>> {
+    fn next(&mut self) -> Result<Option<Vec<Output>>> {
+        Ok(Iterator::next(self))
+    }
+}
+
+type SharedTable = Box<dyn Table>;
+
+#[repr(C)]
+struct Instance {
+    base: sqlite3_vtab,
+    table: *const SharedTable,
+}
+
+#[repr(C)]
+struct Cursor {
+    base: sqlite3_vtab_cursor,
+    rows: Option<Box<dyn Rows>>,
+    current: Option<Vec<Output>>,
+    rowid: i64,
+}
+
+/// `SQLITE_VTAB_DIRECTONLY`: not from triggers or views.
+const VTAB_DIRECTONLY: c_int = 3;
+const CONSTRAINT_EQ: u8 = 2;
+
+static MODULE: sqlite3_module = sqlite3_module {
+    iVersion: 0,
+    // No xCreate: the table is eponymous only (sqlite.org/vtab.html 2.1.2).
+    xCreate: None,
+    xConnect: Some(connect),
+    xBestIndex: Some(best_index),
+    xDisconnect: Some(disconnect),
+    xDestroy: None,
+    xOpen: Some(open),
+    xClose: Some(close),
+    xFilter: Some(filter),
+    xNext: Some(next),
+    xEof: Some(eof),
+    xColumn: Some(column),
+    xRowid: Some(rowid),
+    xUpdate: None,
+    xBegin: None,
+    xSync: None,
+    xCommit: None,
+    xRollback: None,
+    xFindFunction: None,
+    xRename: None,
+    xSavepoint: None,
+    xRelease: None,
+    xRollbackTo: None,
+    xShadowName: None,
+};
+
+/// Adds a table to the connection; it is dropped with the connection.
+pub fn create(db: HostDb, table: Box<dyn Table>) -> Result<()> {
+    let name = table.name();
+    let c_name = CString::new(name).expect("BUG: table names are literals without NUL");
+    let table = Box::into_raw(Box::new(table));
+    // SAFETY: SQLite calls `destroy` exactly once for the box, also when the
+    // registration fails (sqlite.org/c3ref/create_module.html).
+    let code = unsafe {
+        sqlite!(create_module_v2(
+            db.handle(),
+            c_name.as_ptr(),
+            &MODULE,
+            table.cast::<c_void>(),
+            Some(destroy),
+        ))
+    };
+    match code {
+        rc::OK => Ok(()),
+        code => Err(Error::new(Kind::Local, format!("{name}: SQLite refused it (code {code})"))),
+    }
+}
+
+unsafe extern "C" fn destroy(table: *mut c_void) {
+    // SAFETY: made by `create`, destroyed once.
+    guard_quietly(|| drop(unsafe { Box::from_raw(table.cast::<SharedTable>()) }));
+}
+
+unsafe extern "C" fn connect(
+    db: *mut sqlite3,
+    aux: *mut c_void,
+    _argc: c_int,
+    _argv: *const *const c_char,
+    instance: *mut *mut sqlite3_vtab,
+    _message: *mut *mut c_char,
+) -> c_int {
+    let table = aux.cast_const().cast::<SharedTable>();
+    // SAFETY: `aux` is the box of `create`, which outlives its instances.
+    let schema = CString::new(unsafe { (*table).schema() }).unwrap_or_default();
+    // SAFETY: inside xConnect, as both functions demand.
+    let code = unsafe {
+        sqlite!(vtab_config(db, VTAB_DIRECTONLY));
+        sqlite!(declare_vtab(db, schema.as_ptr()))
+    };
+    if code == rc::OK {
+        // SAFETY: zero is a valid value for SQLite's part, which it fills in;
+        // `disconnect` frees the box.
+        unsafe {
+            *instance =
+                Box::into_raw(Box::new(Instance { base: std::mem::zeroed(), table })).cast();
+        }
+    }
+    code
+}
+
+unsafe extern "C" fn disconnect(instance: *mut sqlite3_vtab) -> c_int {
+    // SAFETY: made by `connect`, disconnected once.
+    drop(unsafe { Box::from_raw(instance.cast::<Instance>()) });
+    rc::OK
+}
+
+/// Every hidden column that the query binds becomes an argument of xFilter, in
+/// the order of the columns; `idxNum` has a bit for each.
+unsafe extern "C" fn best_index(
+    instance: *mut sqlite3_vtab,
+    info: *mut sqlite3_index_info,
+) -> c_int {
+    // SAFETY: SQLite passes its own structures with the lengths beside them.
+    let (table, info, constraints, usages) = unsafe {
+        let info = &mut *info;
+        let count = usize::try_from(info.nConstraint).unwrap_or(0);
+        let (constraints, usages) = match count {
+            0 => (&[][..], &mut [][..]),
+            _ => (
+                slice::from_raw_parts(info.aConstraint, count),
+                slice::from_raw_parts_mut(info.aConstraintUsage, count),
+            ),
+        };
+        (&*(*instance.cast::<Instance>()).table, info, constraints, usages)
+    };
+    let visible = table.visible_columns();
+    let mut position = 0;
+    for hidden in 0..table.hidden_columns() {
+        let column = (visible + hidden) as c_int;
+        let on_it =
+            |i: &usize| constraints[*i].iColumn == column && constraints[*i].op == CONSTRAINT_EQ;
+        let mut candidates = (0..constraints.len()).filter(on_it).peekable();
+        if candidates.peek().is_none() {
+            continue;
+        }
+        let Some(i) = candidates.find(|i| constraints[*i].usable != 0) else {
+            // The argument comes from a table that is not read yet: this plan
+            // is not possible.
+            return rc::CONSTRAINT;
+        };
+        position += 1;
+        usages[i].argvIndex = position;
+        usages[i].omit = 1;
+        info.idxNum |= 1 << hidden;
+    }
+    info.estimatedCost = 1000.0;
+    info.estimatedRows = 100;
+    rc::OK
+}
+
+unsafe extern "C" fn open(
+    _instance: *mut sqlite3_vtab,
+    cursor: *mut *mut sqlite3_vtab_cursor,
+) -> c_int {
+    // SAFETY: zero is a valid value for SQLite's part; `close` frees the box.
+    unsafe {
+        let base = std::mem::zeroed();
+        let new = Box::new(Cursor { base, rows: None, current: None, rowid: 0 });
+        *cursor = Box::into_raw(new).cast();
+    }
+    rc::OK
+}
+
+unsafe extern "C" fn close(cursor: *mut sqlite3_vtab_cursor) -> c_int {
+    // SAFETY: made by `open`, closed once.
+    guard_quietly(|| drop(unsafe { Box::from_raw(cursor.cast::<Cursor>()) }));
+    rc::OK
+}
+
+unsafe extern "C" fn filter(
+    cursor: *mut sqlite3_vtab_cursor,
+    given: c_int,
+    _plan: *const c_char,
+    count: c_int,
+    values: *mut *mut sqlite3_value,
+) -> c_int {
+    // SAFETY: SQLite passes a cursor of ours and values for this call.
+    let (cursor, table, values) = unsafe {
+        let cursor = &mut *cursor.cast::<Cursor>();
+        let instance = cursor.base.pVtab.cast::<Instance>();
+        (cursor, &*(*instance).table, arguments(count, values))
+    };
+    let mut values = values.into_iter();
+    let by_column: Vec<Option<Argument>> = (0..table.hidden_columns())
+        .map(|hidden| if given & (1 << hidden) != 0 { values.next() } else { None })
+        .collect();
+    cursor.rowid = 0;
+    cursor.current = None;
+    step(cursor, |cursor| {
+        cursor.rows = Some(table.rows(&by_column)?);
+        Ok(())
+    })
+}
+
+unsafe extern "C" fn next(cursor: *mut sqlite3_vtab_cursor) -> c_int {
+    // SAFETY: a cursor of ours.
+    step(unsafe { &mut *cursor.cast::<Cursor>() }, |_| Ok(()))
+}
+
+/// Runs `before`, then moves to the next row; an error goes where SQLite looks
+/// for it.
+fn step(cursor: &mut Cursor, before: impl FnOnce(&mut Cursor) -> Result<()>) -> c_int {
+    let outcome = guard(|| {
+        before(cursor)?;
+        cursor.current = match &mut cursor.rows {
+            Some(rows) => rows.next()?,
+            None => None,
+        };
+        cursor.rowid += 1;
+        Ok(())
+    });
+    let Err(error) = outcome else { return rc::OK };
+    // SAFETY: pVtab points to the instance of this cursor; its message is
+    // NULL or was made by SQLite's allocator.
+    unsafe {
+        let instance = cursor.base.pVtab.cast::<Instance>();
+        let text = format!("{}: {error}", (*(*instance).table).name());
+        sqlite!(free((*instance).base.zErrMsg.cast()));
+        (*instance).base.zErrMsg = sqlite_string(&text);
+    }
+    error.code()
+}
+
+unsafe extern "C" fn eof(cursor: *mut sqlite3_vtab_cursor) -> c_int {
+    // SAFETY: a cursor of ours.
+    c_int::from(unsafe { (*cursor.cast::<Cursor>()).current.is_none() })
+}
+
+unsafe extern "C" fn column(
+    cursor: *mut sqlite3_vtab_cursor,
+    context: *mut sqlite3_context,
+    number: c_int,
+) -> c_int {
+    // SAFETY: a cursor of ours and the context of this call.
+    unsafe {
+        let cursor = &*cursor.cast::<Cursor>();
+        let cell =
+            usize::try_from(number).ok().and_then(|number| cursor.current.as_ref()?.get(number));
+        match cell {
+            Some(cell) => set_result(context, cell),
+            None if cursor.current.is_some() => set_result(context, &Output::Null),
+            None => set_error(context, "replica", &Error::new(Kind::Panic, "no current row")),
+        }
+    }
+    rc::OK
+}
+
+unsafe extern "C" fn rowid(cursor: *mut sqlite3_vtab_cursor, rowid: *mut i64) -> c_int {
+    // SAFETY: a cursor of ours and a place for the number.
+    unsafe { *rowid = (*cursor.cast::<Cursor>()).rowid };
+    rc::OK
+}
