@@ -1,0 +1,245 @@
+//! Brings what a pull delivers into the file.
+//!
+//! Pages are buffered, so that of many images of a page only the last is
+//! written, and locks are taken only once there is something to write. What
+//! does not fit the buffer goes where readers do not look yet.
+
+use super::file::ReplicaFile;
+use super::page_buffer::PageBuffer;
+use super::transaction::Transaction;
+use crate::error::{Error, Kind, Result};
+use crate::primary::{Commit, Position, Sink};
+use crate::units::{PageImage, PageNo};
+use crate::wal::page1::{self, Stamp};
+
+/// What the pages of a pull are relative to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Base {
+    /// Changes since this position.
+    Since(Position),
+    /// All pages of the database, replacing what the file has at this
+    /// position.
+    Everything { replaces: Option<Position> },
+}
+
+/// Why a pull's pages no longer fit the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    Fits,
+    /// Somebody else has brought the file at least as far.
+    AlreadyThere,
+    /// Somebody else has put it into another history.
+    Conflict,
+}
+
+pub struct Apply<'f> {
+    file: &'f ReplicaFile,
+    base: Base,
+    buffer: PageBuffer,
+    /// Page 1 is kept apart: it is written last, with the position.
+    page_1: Option<Box<PageImage>>,
+    /// Open from the first page that did not fit the buffer on.
+    transaction: Option<Transaction<'f>>,
+    pages_written: u64,
+    reached: Option<Position>,
+    conflict: bool,
+}
+
+impl<'f> Apply<'f> {
+    pub fn new(file: &'f ReplicaFile, base: Base) -> Apply<'f> {
+        Apply {
+            file,
+            base,
+            buffer: PageBuffer::default(),
+            page_1: None,
+            transaction: None,
+            pages_written: 0,
+            reached: None,
+            conflict: false,
+        }
+    }
+
+    /// Pages written to the file or its log.
+    pub fn pages_written(&self) -> u64 {
+        self.pages_written
+    }
+
+    /// The last position that this pull made visible (or found to be there).
+    pub fn reached(&self) -> Option<Position> {
+        self.reached
+    }
+
+    /// Whether another process changed the file's history meanwhile, so that
+    /// the pull has to start over from where the file is now.
+    pub fn conflict(&self) -> bool {
+        self.conflict
+    }
+
+    fn verdict(&self, stamp: &Stamp, commit: Option<&Commit>) -> Verdict {
+        let present = stamp.position;
+        match self.base {
+            Base::Everything { replaces } => {
+                let expected = replaces.map(|position| (position.log.0, position.at));
+                if present == expected { Verdict::Fits } else { Verdict::Conflict }
+            }
+            Base::Since(base) => match present {
+                Some((log, at)) if log == base.log.0 && at >= base.at => match commit {
+                    Some(commit) if at >= commit.position.at => Verdict::AlreadyThere,
+                    // In between: the pages are the last images of all that
+                    // changed since the base, so they make the same state.
+                    _ => Verdict::Fits,
+                },
+                _ => Verdict::Conflict,
+            },
+        }
+    }
+
+    /// Moves the buffer to where readers do not look yet.
+    fn spill(&mut self) -> Result<()> {
+        if self.transaction.is_none() {
+            let transaction = self.file.begin()?;
+            if self.verdict(&transaction.stamp(), None) == Verdict::Conflict {
+                return self.give_up();
+            }
+            self.transaction = Some(transaction);
+        }
+        self.write_buffer(u32::MAX)
+    }
+
+    fn write_buffer(&mut self, size: u32) -> Result<()> {
+        let replaces = matches!(self.base, Base::Everything { replaces: Some(_) });
+        let Some(transaction) = &mut self.transaction else { return Ok(()) };
+        for (page, image) in self.buffer.sorted().filter(|(page, _)| page.0 <= size) {
+            if replaces {
+                transaction.write_if_changed(page, image)?;
+            } else {
+                transaction.write(page, image)?;
+            }
+        }
+        self.buffer.clear();
+        Ok(())
+    }
+
+    fn publish(&mut self, commit: Commit) -> Result<()> {
+        if self.transaction.is_none() {
+            self.transaction = Some(self.file.begin()?);
+        }
+        let Some(transaction) = &self.transaction else { return Ok(()) };
+        let stamp = transaction.stamp();
+        match self.verdict(&stamp, Some(&commit)) {
+            Verdict::Conflict => return self.give_up(),
+            Verdict::AlreadyThere => {
+                self.transaction = None;
+                self.settle(commit);
+                return Ok(());
+            }
+            Verdict::Fits => {}
+        }
+        let page_1 = self.next_page_1(transaction, &stamp, &commit)?;
+        self.write_buffer(commit.size)?;
+        let Some(transaction) = self.transaction.take() else { return Ok(()) };
+        self.pages_written += transaction.pages_written() + 1;
+        let durable = matches!(self.base, Base::Everything { .. });
+        transaction.publish(&page_1, commit.size, durable)?;
+        self.settle(commit);
+        self.file.checkpoint_if_due()
+    }
+
+    /// Page 1 of the state to publish: the primary's if it changed, else the
+    /// present one, with the new position.
+    fn next_page_1(
+        &self,
+        transaction: &Transaction,
+        stamp: &Stamp,
+        commit: &Commit,
+    ) -> Result<Box<PageImage>> {
+        let position = Some((commit.position.log.0, commit.position.at));
+        let whole = matches!(self.base, Base::Everything { .. });
+        let Some(new) = &self.page_1 else {
+            if whole {
+                return Err(Error::new(
+                    Kind::Protocol,
+                    "the primary sent a database without page 1",
+                ));
+            }
+            let mut page_1 = Box::new(*transaction.page_1());
+            page1::restamp(&mut page_1, &Stamp { position, ..*stamp }, commit.size);
+            return Ok(page_1);
+        };
+        if let Some(reason) = page1::refuse(new) {
+            return Err(Error::new(Kind::Protocol, reason));
+        }
+        let cookie_shift = if whole && *stamp != Stamp::default() {
+            // One more than any cookie that an open connection may have seen.
+            page1::schema_cookie(transaction.page_1())
+                .wrapping_add(1)
+                .wrapping_sub(page1::schema_cookie(new))
+        } else {
+            stamp.cookie_shift
+        };
+        let mut page_1 = new.clone();
+        page1::patch(&mut page_1, &Stamp { position, cookie_shift }, commit.size);
+        Ok(page_1)
+    }
+
+    /// Makes the file an empty database without a position, as its primary is.
+    pub fn replace_with_nothing(&mut self) -> Result<()> {
+        let transaction = self.file.begin()?;
+        let stamp = transaction.stamp();
+        if self.verdict(&stamp, None) == Verdict::Conflict {
+            return self.give_up();
+        }
+        let cookie_shift = page1::schema_cookie(transaction.page_1()).wrapping_add(1);
+        let mut page_1 = page1::empty();
+        page1::patch(&mut page_1, &Stamp { position: None, cookie_shift }, 1);
+        self.pages_written += 1;
+        transaction.publish(&page_1, 1, true)
+    }
+
+    /// What was published is the base of what follows.
+    fn settle(&mut self, commit: Commit) {
+        self.base = Base::Since(commit.position);
+        self.reached = Some(commit.position);
+        self.buffer.clear();
+        self.page_1 = None;
+    }
+
+    /// Ends the pull: its pages do not fit the file any more.
+    fn give_up(&mut self) -> Result<()> {
+        self.conflict = true;
+        self.transaction = None;
+        self.buffer.clear();
+        Err(Error::new(
+            Kind::Busy,
+            "another process changed what this file replicates at the same time; try again",
+        ))
+    }
+}
+
+impl Sink for Apply<'_> {
+    fn page(&mut self, page: PageNo, image: &PageImage) -> Result<()> {
+        match page {
+            PageNo::FIRST => self.page_1 = Some(Box::new(*image)),
+            PageNo::LOCK => {}
+            page => {
+                if !self.buffer.has_room() && !self.buffer.contains(page) {
+                    self.spill()?;
+                }
+                self.buffer.put(page, image);
+            }
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self, commit: Commit, more: bool) -> Result<()> {
+        if commit.size == 0 {
+            return Err(Error::new(Kind::Protocol, "the primary sent a commit of no pages"));
+        }
+        // A first sync or a reset shows nothing before it is complete.
+        let whole = matches!(self.base, Base::Everything { .. });
+        if !more || (!whole && self.buffer.is_nearly_full()) {
+            return self.publish(commit);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,79 @@
+//! Attaching: from a URL and a connection to a replica.
+
+use std::cell::RefCell;
+
+use super::file::{Contents, ReplicaFile};
+use super::options::{Options, SyncOptions};
+use super::transaction::LockPatience;
+use super::{Replica, sidecar};
+use crate::error::{Error, Kind, Result};
+use crate::host::HostDb;
+use crate::primary::{self, ConnectOptions, Endpoint};
+
+/// Where a token may come from when neither the call nor the URL gives one.
+const TOKEN_VARIABLES: [&str; 2] = ["REPLICA_TOKEN", "TURSO_AUTH_TOKEN"];
+
+/// What `replica_attach` was asked for.
+pub struct Request {
+    pub sync_url: String,
+    pub token: Option<String>,
+    pub options: Options,
+}
+
+impl Replica {
+    /// Opens the main database of `host` as a replica of the primary at the
+    /// URL. An empty file gets its first sync, an existing replica needs no
+    /// network. On error the file is as it was before.
+    pub fn attach(host: HostDb, request: Request) -> Result<Replica> {
+        let Request { sync_url, token, options } = request;
+        if options.live || options.sync_interval.is_some() {
+            let name = if options.live { "live" } else { "sync_interval" };
+            let text = format!("option {name}: not available yet; call replica_sync() instead");
+            return Err(Error::new(Kind::BadArgument, text));
+        }
+        let mut endpoint = Endpoint::parse(&sync_url)?;
+        let token = token.or_else(|| endpoint.take_token()).or_else(token_from_environment);
+        let sync_url = endpoint.to_string();
+        let interrupted = host.interrupted();
+        let patience =
+            LockPatience { timeout: options.busy_timeout, cancelled: interrupted.clone() };
+        let (file, contents) = ReplicaFile::open(host, patience)?;
+        let connect = ConnectOptions {
+            namespace: options.namespace.clone(),
+            ca_file: options.ca_file.clone(),
+        };
+        let protocol = options.protocol.as_deref().unwrap_or("auto");
+        let primary = primary::connect(protocol, endpoint, token, connect)?;
+        let counters = RefCell::default();
+        let replica = Replica { file, primary, sync_url, options, interrupted, counters };
+        if replica.options.first_sync && replica.file.position()?.is_none() {
+            replica.sync(SyncOptions::default()).map_err(|error| error.context("first sync"))?;
+        } else if contents == Contents::Nothing {
+            replica.file.become_replica()?;
+        }
+        sidecar::write(replica.file.path(), &replica.sync_url, replica.primary.protocol())?;
+        Ok(replica)
+    }
+}
+
+impl Replica {
+    /// Refuses a second attach that means another primary.
+    pub fn check_same_primary(&self, sync_url: &str) -> Result<()> {
+        let present = Endpoint::parse(&self.sync_url)?.base();
+        if Endpoint::parse(sync_url)?.base() == present {
+            return Ok(());
+        }
+        let text = format!(
+            "this connection is attached to {} already; call replica_detach() first",
+            self.sync_url
+        );
+        Err(Error::new(Kind::Misuse, text))
+    }
+}
+
+fn token_from_environment() -> Option<String> {
+    TOKEN_VARIABLES
+        .iter()
+        .filter_map(|name| std::env::var(name).ok())
+        .find(|token| !token.is_empty())
+}

@@ -1,0 +1,244 @@
+//! The local file as a replica: what it holds before we touch it, making an
+//! empty one ours, the position it is at.
+
+use std::path::{Path, PathBuf};
+
+use super::transaction::{LockPatience, Transaction, later_version};
+use super::wal_index::WalIndex;
+use crate::error::{Error, Kind, Result};
+use crate::host::{Checkpoint, Connection, HostDb};
+use crate::primary::{LogFingerprint, Position};
+use crate::units::{PAGE_SIZE, PageNo};
+use crate::wal::frame;
+use crate::wal::page1::{self, Owner, Stamp};
+
+/// Frames in the log after which it is copied into the database: SQLite's own
+/// default for its automatic checkpoint.
+const CHECKPOINT_FRAMES: u32 = 1000;
+
+/// Size of a log file that is worth cutting down once it has been copied.
+const LARGE_LOG: u64 = 4 << 20;
+
+/// What a file holds before it is attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Contents {
+    /// No table and no data: it may become a replica.
+    Nothing,
+    /// A replica of ours.
+    Replica,
+}
+
+/// A file that is a replica, or about to become one, with a connection of our
+/// own on it.
+pub struct ReplicaFile {
+    connection: Connection,
+    path: PathBuf,
+    patience: LockPatience,
+    /// Whether the file was made a replica: from then on it is in WAL mode and
+    /// its log is open.
+    ready: std::cell::Cell<bool>,
+}
+
+impl ReplicaFile {
+    /// Looks at the main database of `host` and opens it once more. Refuses a
+    /// file that holds somebody's data, without having changed a byte of it.
+    pub fn open(host: HostDb, patience: LockPatience) -> Result<(ReplicaFile, Contents)> {
+        let path = host.main_path().ok_or_else(|| {
+            Error::new(
+                Kind::BadArgument,
+                "the main database is in memory or temporary: a replica needs a file; \
+                 open a connection on a file name",
+            )
+        })?;
+        let look = look_at_bytes(host)?;
+        if look == Look::Foreign {
+            return Err(holds_data(&path));
+        }
+        let connection = Connection::open_beside(host)?;
+        let milliseconds = i32::try_from(patience.timeout.as_millis()).unwrap_or(i32::MAX);
+        connection.set_busy_timeout(milliseconds);
+        let file = ReplicaFile { connection, path, patience, ready: std::cell::Cell::new(false) };
+        let contents = match look {
+            Look::Replica => {
+                file.make_ready()?;
+                Contents::Replica
+            }
+            Look::Small | Look::Foreign => file.look_inside()?,
+        };
+        Ok((file, contents))
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Begins a change. An empty file becomes a replica first.
+    pub fn begin(&self) -> Result<Transaction<'_>> {
+        self.become_replica()?;
+        Transaction::begin(&self.connection, &self.patience)
+    }
+
+    /// Makes an empty file a replica that has never been synced: from here on
+    /// no plain connection writes it.
+    pub fn become_replica(&self) -> Result<()> {
+        if self.ready.get() {
+            return Ok(());
+        }
+        self.connection.query("PRAGMA main.page_size=4096")?;
+        let mode = self.connection.query("PRAGMA main.journal_mode=WAL")?.unwrap_or_default();
+        if mode != "wal" {
+            return Err(Error::new(
+                Kind::Local,
+                format!("the file cannot be put into WAL mode: SQLite left it in mode {mode}"),
+            ));
+        }
+        self.connection.read_something()?;
+        let transaction = Transaction::begin_unstamped(&self.connection, &self.patience)?;
+        if page1::owner(transaction.page_1()) == Owner::Foreign {
+            // Somebody may have been quicker, with a stamp or with a table.
+            if page1::size(transaction.page_1()) > 1 {
+                return Err(holds_data(&self.path));
+            }
+            let mut page_1 = page1::empty();
+            page1::patch(&mut page_1, &Stamp::default(), 1);
+            transaction.publish(&page_1, 1, false)?;
+        }
+        // The database file itself must carry the stamp before anything is
+        // written behind page 1, so that a look at its bytes tells what it is.
+        self.connection.checkpoint(Checkpoint::Passive)?;
+        self.ready.set(true);
+        Ok(())
+    }
+
+    /// Where the file stands; None before the first sync.
+    pub fn position(&self) -> Result<Option<Position>> {
+        if !self.ready.get() {
+            return Ok(None);
+        }
+        Ok(self.stamp()?.position.map(|(log, at)| Position { log: LogFingerprint(log), at }))
+    }
+
+    /// Copies the log into the database if it has grown, and cuts its file
+    /// down if that is large. Readers that are in the way are left alone: the
+    /// next call tries again.
+    pub fn checkpoint_if_due(&self) -> Result<()> {
+        let index = WalIndex::new(self.connection.database_file()?);
+        let frames = index.header()?.map_or(0, |header| header.max_frame);
+        if frames < CHECKPOINT_FRAMES {
+            return Ok(());
+        }
+        let copied = self.connection.checkpoint(Checkpoint::Passive)?;
+        if copied && self.connection.wal_file()?.size()? > LARGE_LOG {
+            // Only tried: the busy timeout would make it wait for readers.
+            self.connection.set_busy_timeout(0);
+            let cut = self.connection.checkpoint(Checkpoint::Truncate);
+            let milliseconds = i32::try_from(self.patience.timeout.as_millis());
+            self.connection.set_busy_timeout(milliseconds.unwrap_or(i32::MAX));
+            cut?;
+        }
+        Ok(())
+    }
+
+    /// The stamp that readers see now, without taking a lock: if the log
+    /// changed while it was read, it is read again.
+    fn stamp(&self) -> Result<Stamp> {
+        let database = self.connection.database_file()?;
+        let index = WalIndex::new(database);
+        let mut page = [0; 100];
+        for _ in 0..1000 {
+            let Some(before) = index.header()? else {
+                self.connection.read_something()?;
+                continue;
+            };
+            match index.find(PageNo::FIRST, before.max_frame)? {
+                Some(number) => {
+                    let at = frame::offset(number) + frame::HEADER_SIZE as u64;
+                    self.connection.wal_file()?.read(&mut page, at)?;
+                }
+                None => database.read(&mut page, 0)?,
+            }
+            if index.header()? != Some(before) {
+                continue;
+            }
+            return match page1::owner(&page) {
+                Owner::Replica(stamp) => Ok(stamp),
+                Owner::LaterVersion(version) => Err(later_version(version)),
+                Owner::Foreign => Err(Error::new(
+                    Kind::NotAllowed,
+                    "the file is no longer a replica; attach it again to see what it holds",
+                )),
+            };
+        }
+        Err(Error::new(Kind::Busy, "the local database changes too fast to be read; try again"))
+    }
+
+    /// A file of at most one page may be an empty database, or a replica whose
+    /// stamp is still in the log.
+    fn look_inside(&self) -> Result<Contents> {
+        let mode = self.connection.query("PRAGMA main.journal_mode")?.unwrap_or_default();
+        if mode == "wal" {
+            self.connection.read_something()?;
+            let index = WalIndex::new(self.connection.database_file()?);
+            let frames = index.header()?.map_or(0, |header| header.max_frame);
+            if frames > 0 && self.stamp().is_ok() {
+                self.ready.set(true);
+                return Ok(Contents::Replica);
+            }
+        }
+        let count = |sql| Ok::<_, Error>(self.connection.query(sql)?.unwrap_or_default());
+        let pages = count("PRAGMA main.page_count")?;
+        let tables = count("SELECT count(*) FROM main.sqlite_master")?;
+        if tables != "0" || !matches!(pages.as_str(), "0" | "1") {
+            return Err(holds_data(&self.path));
+        }
+        if pages == "1" && count("PRAGMA main.page_size")? != PAGE_SIZE.to_string() {
+            return Err(Error::new(
+                Kind::NotAllowed,
+                "the empty database has another page size than 4096 bytes; delete the file and \
+                 attach again",
+            ));
+        }
+        Ok(Contents::Nothing)
+    }
+
+    fn make_ready(&self) -> Result<()> {
+        self.connection.read_something()?;
+        self.ready.set(true);
+        // Checks the version of the stamp, and that the log can be read.
+        self.stamp().map(|_| ())
+    }
+}
+
+/// What the first bytes of a file say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Look {
+    Replica,
+    /// At most one page without a stamp: SQLite has to say more.
+    Small,
+    Foreign,
+}
+
+/// Reads the header through the descriptor that the host has open anyway, so
+/// that a foreign file is not even locked.
+fn look_at_bytes(host: HostDb) -> Result<Look> {
+    let file = host.main_file()?;
+    let size = file.size()?;
+    let mut header = [0; 100];
+    file.read(&mut header, 0)?;
+    match page1::owner(&header) {
+        Owner::Replica(_) => Ok(Look::Replica),
+        Owner::LaterVersion(version) => Err(later_version(version)),
+        Owner::Foreign if size <= PAGE_SIZE as u64 => Ok(Look::Small),
+        Owner::Foreign => Ok(Look::Foreign),
+    }
+}
+
+fn holds_data(path: &Path) -> Error {
+    Error::new(
+        Kind::NotAllowed,
+        format!(
+            "{} holds data and is not a replica: nothing was changed; attach an empty or new file",
+            path.display()
+        ),
+    )
+}

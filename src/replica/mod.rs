@@ -1,0 +1,56 @@
+//! The replica of one file: attach, sync, write, status, detach.
+//!
+//! `attach` opens it, `sync` and `write` bring the primary's pages to `apply`,
+//! which puts them into the file by one `transaction` at a time. Nothing here
+//! knows SQL function names or a wire format.
+
+mod apply;
+mod attach;
+mod file;
+pub mod options;
+mod page_buffer;
+mod run;
+mod script;
+mod sidecar;
+mod status;
+mod sync;
+mod transaction;
+mod wal_index;
+mod write;
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use self::file::ReplicaFile;
+use self::options::Options;
+use self::status::Counters;
+use crate::primary::{Cancelled, Primary};
+
+pub use self::attach::Request;
+pub use self::status::Status;
+pub use self::sync::SyncReport;
+pub use self::write::WriteReport;
+
+/// The replica that a connection is attached to.
+pub struct Replica {
+    file: ReplicaFile,
+    primary: Arc<dyn Primary>,
+    /// The URL as it may be shown: without a token.
+    sync_url: String,
+    options: Options,
+    /// Whether the host wants the running call to end.
+    interrupted: Cancelled,
+    counters: RefCell<Counters>,
+}
+
+impl Replica {
+    /// The URL that it is attached to, without a token.
+    pub fn sync_url(&self) -> &str {
+        &self.sync_url
+    }
+
+    /// Replaces the token of all later requests.
+    pub fn set_token(&self, token: Option<String>) {
+        self.primary.set_token(token);
+    }
+}

@@ -1,0 +1,103 @@
+//! What a replica says of itself.
+
+use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::Replica;
+use super::sync::SyncReport;
+use crate::error::{Error, Result};
+
+/// What is counted since the attach.
+#[derive(Debug, Default)]
+pub struct Counters {
+    pub primary_frame_no: Option<u64>,
+    pub last_sync_unix_ms: Option<i64>,
+    pub last_sync_ms: Option<u64>,
+    pub bytes_received: u64,
+    pub frames_received: u64,
+    pub pages_written: u64,
+    pub syncs: u64,
+    pub writes: u64,
+    pub last_error: Option<(String, i64)>,
+}
+
+impl Counters {
+    pub fn synced(&mut self, outcome: &Result<SyncReport>) {
+        match outcome {
+            Ok(report) => {
+                self.syncs += 1;
+                self.last_sync_unix_ms = Some(now_unix_ms());
+                self.last_sync_ms = Some(report.duration_ms);
+                self.bytes_received += report.bytes_received;
+                self.frames_received += report.frames_synced;
+                self.pages_written += report.pages_written;
+                self.last_error = None;
+            }
+            Err(error) => self.failed(error),
+        }
+    }
+
+    pub fn failed(&mut self, error: &Error) {
+        self.last_error = Some((error.to_string(), now_unix_ms()));
+    }
+}
+
+/// A row of `replica_status`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    pub path: PathBuf,
+    pub sync_url: String,
+    pub protocol: &'static str,
+    /// `idle`, or `error` after a sync or write that failed.
+    pub state: &'static str,
+    /// Name of the primary's history, as far as this attach has learned it.
+    pub log_id: Option<String>,
+    pub frame_no: Option<u64>,
+    /// The primary's last frame when it was last asked.
+    pub primary_frame_no: Option<u64>,
+    pub lag_frames: Option<u64>,
+    pub last_sync_unix_ms: Option<i64>,
+    pub last_sync_ms: Option<u64>,
+    pub bytes_received: u64,
+    pub frames_received: u64,
+    pub pages_written: u64,
+    pub syncs: u64,
+    pub writes: u64,
+    pub last_error: Option<String>,
+    pub last_error_unix_ms: Option<i64>,
+}
+
+impl Replica {
+    pub fn status(&self) -> Result<Status> {
+        let frame_no = self.file.position()?.map(|position| position.at);
+        let counters = self.counters.borrow();
+        let lag = counters.primary_frame_no.map(|head| match frame_no {
+            Some(at) => head.saturating_sub(at),
+            None => head + 1,
+        });
+        Ok(Status {
+            path: self.file.path().to_owned(),
+            sync_url: self.sync_url.clone(),
+            protocol: self.primary.protocol(),
+            state: if counters.last_error.is_some() { "error" } else { "idle" },
+            log_id: self.primary.history(),
+            frame_no,
+            primary_frame_no: counters.primary_frame_no,
+            lag_frames: lag,
+            last_sync_unix_ms: counters.last_sync_unix_ms,
+            last_sync_ms: counters.last_sync_ms,
+            bytes_received: counters.bytes_received,
+            frames_received: counters.frames_received,
+            pages_written: counters.pages_written,
+            syncs: counters.syncs,
+            writes: counters.writes,
+            last_error: counters.last_error.as_ref().map(|(text, _)| text.clone()),
+            last_error_unix_ms: counters.last_error.as_ref().map(|(_, at)| *at),
+        })
+    }
+}
+
+fn now_unix_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}

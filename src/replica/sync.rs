@@ -1,0 +1,152 @@
+//! Syncing: pull from where the file is, follow a reset, report.
+
+use std::time::Instant;
+
+use super::Replica;
+use super::apply::{Apply, Base};
+use super::options::{OnReset, SyncOptions};
+use crate::error::{Error, Kind, Result};
+use crate::primary::{Patience, Position, PullEnd, Pulled};
+
+/// How often a pull starts over because another process changed the file's
+/// history meanwhile.
+const ATTEMPTS: usize = 5;
+
+/// What a sync did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SyncReport {
+    /// Number of the last frame the file holds now.
+    pub frame_no: Option<u64>,
+    pub frames_synced: u64,
+    pub pages_written: u64,
+    /// Bytes of answers, without HTTP headers.
+    pub bytes_received: u64,
+    /// Whether a snapshot took part.
+    pub snapshot: bool,
+    /// Whether the file's content was replaced because the primary's history
+    /// is another one now.
+    pub reset: bool,
+    pub duration_ms: u64,
+}
+
+impl Replica {
+    /// Brings the file to what the primary has now.
+    pub fn sync(&self, options: SyncOptions) -> Result<SyncReport> {
+        let started = Instant::now();
+        let mut outcome = self.pull(options);
+        if let Ok(report) = &mut outcome {
+            report.duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        }
+        self.counters.borrow_mut().synced(&outcome);
+        outcome
+    }
+
+    pub(super) fn patience(&self, options: SyncOptions) -> Patience {
+        Patience {
+            timeout: options.timeout.unwrap_or(self.options.timeout),
+            cancelled: self.interrupted.clone(),
+        }
+    }
+
+    fn pull(&self, options: SyncOptions) -> Result<SyncReport> {
+        let mut report = SyncReport::default();
+        for _ in 1..ATTEMPTS {
+            match self.pull_once(options, &mut report)? {
+                Attempt::Done => return Ok(report),
+                Attempt::Conflict(_) => {}
+            }
+        }
+        match self.pull_once(options, &mut report)? {
+            Attempt::Done => Ok(report),
+            Attempt::Conflict(error) => Err(error),
+        }
+    }
+
+    fn pull_once(&self, options: SyncOptions, report: &mut SyncReport) -> Result<Attempt> {
+        let at = self.file.position()?;
+        let base = at.map_or(Base::Everything { replaces: None }, Base::Since);
+        let (pulled, attempt) = self.pull_into(base, at, options, report)?;
+        match (attempt, pulled.map(|pulled| pulled.end)) {
+            (Attempt::Done, Some(PullEnd::Diverged { empty })) => {
+                self.reset(at, empty, options, report)
+            }
+            (attempt, _) => Ok(attempt),
+        }
+    }
+
+    /// The primary's history is not the file's any more: replaces the content
+    /// atomically, where the options allow it.
+    fn reset(
+        &self,
+        at: Option<Position>,
+        empty: bool,
+        options: SyncOptions,
+        report: &mut SyncReport,
+    ) -> Result<Attempt> {
+        match options.on_reset.unwrap_or(self.options.on_reset) {
+            OnReset::Error => {
+                return Err(Error::new(
+                    Kind::NotAllowed,
+                    "the primary's history is another one than this replica's (it was restored, wiped \
+                 or crashed); to follow it, sync with '{\"on_reset\":\"auto\"}'",
+                ));
+            }
+            OnReset::Auto if empty => {
+                return Err(Error::new(
+                    Kind::NotAllowed,
+                    "the primary is empty and this replica is not: it may be the last copy, so nothing \
+                 was changed; to empty it too, sync with '{\"on_reset\":\"replace\"}'",
+                ));
+            }
+            OnReset::Auto | OnReset::Replace => {}
+        }
+        report.reset = true;
+        let base = Base::Everything { replaces: at };
+        if empty {
+            report.frame_no = None;
+            let mut apply = Apply::new(&self.file, base);
+            apply.replace_with_nothing()?;
+            report.pages_written += apply.pages_written();
+            return Ok(Attempt::Done);
+        }
+        Ok(self.pull_into(base, None, options, report)?.1)
+    }
+
+    fn pull_into(
+        &self,
+        base: Base,
+        from: Option<Position>,
+        options: SyncOptions,
+        report: &mut SyncReport,
+    ) -> Result<(Option<Pulled>, Attempt)> {
+        let mut apply = Apply::new(&self.file, base);
+        let outcome = self.primary.pull(from, &mut apply, &self.patience(options));
+        report.pages_written += apply.pages_written();
+        let (conflict, reached) = (apply.conflict(), apply.reached());
+        drop(apply);
+        let pulled = match outcome {
+            Err(error) if conflict => return Ok((None, Attempt::Conflict(error))),
+            outcome => outcome?,
+        };
+        report.frames_synced += pulled.frames;
+        report.bytes_received += pulled.bytes;
+        report.snapshot |= pulled.snapshot;
+        self.counters.borrow_mut().primary_frame_no = pulled.head;
+        if pulled.end == PullEnd::UpToDate {
+            report.frame_no = reached.or(from).map(|position| position.at);
+            if reached.is_none() {
+                // An empty primary still makes an empty file a replica.
+                self.file.become_replica()?;
+            }
+        }
+        Ok((Some(pulled), Attempt::Done))
+    }
+}
+
+/// How one pull ended.
+enum Attempt {
+    Done,
+    /// Another process changed the file's history; the error if it does so
+    /// every time.
+    Conflict(Error),
+}

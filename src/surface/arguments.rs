@@ -1,0 +1,55 @@
+//! Reading the arguments of SQL functions.
+
+use crate::error::{Error, Kind, Result};
+use crate::host::value::Argument;
+use crate::proto::value::Value;
+
+/// A text that must be there.
+pub fn text<'a>(name: &str, argument: &Argument<'a>) -> Result<&'a str> {
+    optional_text(name, Some(argument))?
+        .ok_or_else(|| bad(format!("{name} must be a text, not NULL")))
+}
+
+/// A text, or None for NULL and for an argument that is not given.
+pub fn optional_text<'a>(name: &str, argument: Option<&Argument<'a>>) -> Result<Option<&'a str>> {
+    match argument {
+        None | Some(Argument::Null) => Ok(None),
+        Some(Argument::Text(bytes)) => utf8(name, bytes).map(Some),
+        Some(other) => Err(bad(format!("{name} must be a text, not {}", type_name(other)))),
+    }
+}
+
+/// The values to bind to a statement's parameters.
+pub fn values(arguments: &[Argument]) -> Result<Vec<Value>> {
+    let value = |(i, argument): (usize, &Argument)| {
+        Ok(match argument {
+            Argument::Null => Value::Null,
+            Argument::Integer(integer) => Value::Integer(*integer),
+            Argument::Real(real) => Value::Real(*real),
+            Argument::Text(bytes) => {
+                Value::Text(utf8(&format!("argument {}", i + 1), bytes)?.to_owned())
+            }
+            Argument::Blob(bytes) => Value::Blob(bytes.to_vec()),
+        })
+    };
+    arguments.iter().enumerate().map(value).collect()
+}
+
+fn utf8<'a>(name: &str, bytes: &'a [u8]) -> Result<&'a str> {
+    std::str::from_utf8(bytes)
+        .map_err(|error| bad(format!("{name} is not valid UTF-8: {error}; pass it as a blob")))
+}
+
+fn type_name(argument: &Argument) -> &'static str {
+    match argument {
+        Argument::Null => "NULL",
+        Argument::Integer(_) => "an integer",
+        Argument::Real(_) => "a real",
+        Argument::Text(_) => "a text",
+        Argument::Blob(_) => "a blob",
+    }
+}
+
+fn bad(text: String) -> Error {
+    Error::new(Kind::BadArgument, text)
+}

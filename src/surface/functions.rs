@@ -1,0 +1,102 @@
+//! The table of SQL functions, and their bodies.
+
+use super::arguments::{optional_text, text, values};
+use super::{Connection, json};
+use crate::error::{Error, Kind, Result};
+use crate::host::value::{Argument, Output};
+use crate::host::{libversion, sourceid};
+use crate::replica::options::{Options, SyncOptions};
+use crate::replica::{Replica, Request};
+
+type Body = fn(&Connection, &[Argument]) -> Result<Output>;
+
+pub struct Function {
+    pub name: &'static str,
+    /// Numbers of arguments that it takes; -1 is any number.
+    pub arities: &'static [i32],
+    pub body: Body,
+}
+
+pub const ALL: &[Function] = &[
+    Function { name: "replica_attach", arities: &[1, 2, 3], body: attach },
+    Function { name: "replica_debug", arities: &[0], body: debug },
+    Function { name: "replica_detach", arities: &[0], body: detach },
+    Function { name: "replica_set_token", arities: &[1], body: set_token },
+    Function { name: "replica_sync", arities: &[0, 1], body: sync },
+    Function { name: "replica_version", arities: &[0], body: version },
+    Function { name: "replica_write", arities: &[-1], body: write },
+];
+
+fn version(_: &Connection, _: &[Argument]) -> Result<Output> {
+    Ok(Output::Text(concat!("v", env!("CARGO_PKG_VERSION")).to_owned()))
+}
+
+fn debug(_: &Connection, _: &[Argument]) -> Result<Output> {
+    Ok(Output::Text(format!(
+        "version: v{}\ncommit: {}\nbuilt: {}\nsqlite: {} {}\ntls: rustls with ring, webpki roots",
+        env!("CARGO_PKG_VERSION"),
+        env!("REPLICA_COMMIT"),
+        env!("REPLICA_BUILD_DATE"),
+        libversion(),
+        sourceid(),
+    )))
+}
+
+/// `replica_attach(sync_url [, token [, options]])`: JSON, the status row.
+fn attach(connection: &Connection, args: &[Argument]) -> Result<Output> {
+    let sync_url = text("sync_url", &args[0])?.to_owned();
+    let token = optional_text("token", args.get(1))?.filter(|token| !token.is_empty());
+    let options = match optional_text("options", args.get(2))? {
+        Some(json) => Options::parse(json)?,
+        None => Options::default(),
+    };
+    let mut attached = connection.replica.try_borrow_mut().map_err(|_| in_use())?;
+    let request = Request { sync_url, token: token.map(str::to_owned), options };
+    if let Some(present) = &*attached {
+        present.check_same_primary(&request.sync_url)?;
+    }
+    let replica = Replica::attach(connection.host, request)?;
+    let status = json::status(&replica.status()?);
+    *attached = Some(replica);
+    Ok(Output::Json(status))
+}
+
+/// `replica_sync([options])`: JSON, what was done.
+fn sync(connection: &Connection, args: &[Argument]) -> Result<Output> {
+    let options = match optional_text("options", args.first())? {
+        Some(json) => SyncOptions::parse(json)?,
+        None => SyncOptions::default(),
+    };
+    let report = connection.with_replica(|replica| replica.sync(options))?;
+    Ok(Output::Json(json::sync(&report)))
+}
+
+/// `replica_write(sql [, arg ...])`: JSON, the result of each statement.
+fn write(connection: &Connection, args: &[Argument]) -> Result<Output> {
+    let Some((sql, args)) = args.split_first() else {
+        return Err(Error::new(Kind::BadArgument, "the SQL text is missing"));
+    };
+    let sql = text("sql", sql)?;
+    let args = values(args)?;
+    let report = connection.with_replica(|replica| replica.write(sql, args))?;
+    Ok(Output::Json(json::write(&report)))
+}
+
+/// `replica_set_token(token)`: NULL takes it away.
+fn set_token(connection: &Connection, args: &[Argument]) -> Result<Output> {
+    let token = optional_text("token", args.first())?.filter(|token| !token.is_empty());
+    connection.with_replica(|replica| {
+        replica.set_token(token.map(str::to_owned));
+        Ok(Output::Null)
+    })
+}
+
+/// `replica_detach()`: 1, or 0 where nothing was attached.
+fn detach(connection: &Connection, _: &[Argument]) -> Result<Output> {
+    let mut attached = connection.replica.try_borrow_mut().map_err(|_| in_use())?;
+    Ok(Output::Integer(i64::from(attached.take().is_some())))
+}
+
+fn in_use() -> Error {
+    Error::new(Kind::Misuse, "the replica is in use by this very statement")
+}

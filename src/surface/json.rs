@@ -1,0 +1,72 @@
+//! Reports as the JSON that SQL gets.
+
+use serde_json::{Map, Value as Json, json};
+
+use crate::primary::StatementResult;
+use crate::replica::{Status, SyncReport, WriteReport};
+
+pub fn sync(report: &SyncReport) -> String {
+    json!({
+        "frame_no": report.frame_no,
+        "frames_synced": report.frames_synced,
+        "pages_written": report.pages_written,
+        "bytes_received": report.bytes_received,
+        "snapshot": report.snapshot,
+        "reset": report.reset,
+        "duration_ms": report.duration_ms,
+    })
+    .to_string()
+}
+
+/// One statement: its result and how the write went in one object. Several:
+/// the results in a list.
+pub fn write(report: &WriteReport) -> String {
+    let mut object = match report.results.as_slice() {
+        [result] => statement(result),
+        results => {
+            let list = results.iter().map(|result| Json::Object(statement(result))).collect();
+            Map::from_iter([("results".to_owned(), Json::Array(list))])
+        }
+    };
+    object.insert("frame_no".to_owned(), json!(report.frame_no));
+    object.insert("synced".to_owned(), json!(report.synced));
+    if let Some(error) = &report.sync_error {
+        object.insert("sync_error".to_owned(), json!(error));
+    }
+    Json::Object(object).to_string()
+}
+
+fn statement(result: &StatementResult) -> Map<String, Json> {
+    let row =
+        |row: &Vec<_>| Json::Array(row.iter().map(crate::proto::value::Value::to_json).collect());
+    let rows = result.rows.iter().map(row).collect();
+    Map::from_iter([
+        ("rows_affected".to_owned(), json!(result.rows_affected)),
+        ("last_insert_rowid".to_owned(), json!(result.last_insert_rowid)),
+        ("columns".to_owned(), json!(result.columns)),
+        ("rows".to_owned(), Json::Array(rows)),
+    ])
+}
+
+pub fn status(status: &Status) -> String {
+    json!({
+        "path": status.path.display().to_string(),
+        "sync_url": status.sync_url,
+        "protocol": status.protocol,
+        "state": status.state,
+        "log_id": status.log_id,
+        "frame_no": status.frame_no,
+        "primary_frame_no": status.primary_frame_no,
+        "lag_frames": status.lag_frames,
+        "last_sync_unix_ms": status.last_sync_unix_ms,
+        "last_sync_ms": status.last_sync_ms,
+        "bytes_received": status.bytes_received,
+        "frames_received": status.frames_received,
+        "pages_written": status.pages_written,
+        "syncs": status.syncs,
+        "writes": status.writes,
+        "last_error": status.last_error,
+        "last_error_unix_ms": status.last_error_unix_ms,
+    })
+    .to_string()
+}

@@ -1,0 +1,47 @@
+//! The SQL names: what a user calls. Thin: reads arguments, calls `replica/`,
+//! makes JSON.
+
+mod arguments;
+mod functions;
+mod json;
+mod status_table;
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use crate::error::{Error, Kind, Result};
+use crate::host::{HostDb, function, vtab};
+use crate::replica::Replica;
+
+/// What belongs to one connection. It is dropped with the last function of the
+/// connection, that is when the connection is closed.
+pub struct Connection {
+    host: HostDb,
+    replica: RefCell<Option<Replica>>,
+}
+
+impl Connection {
+    /// Runs `body` with the attached replica.
+    fn with_replica<T>(&self, body: impl FnOnce(&Replica) -> Result<T>) -> Result<T> {
+        match &*self.replica.borrow() {
+            Some(replica) => body(replica),
+            None => Err(Error::new(
+                Kind::Misuse,
+                "no replica is attached to this connection; call replica_attach(sync_url, token) first",
+            )),
+        }
+    }
+}
+
+/// Adds all functions and tables to a connection.
+pub fn register(host: HostDb) -> Result<()> {
+    let connection = Rc::new(Connection { host, replica: RefCell::default() });
+    for function in functions::ALL {
+        for arity in function.arities {
+            let (connection, body) = (connection.clone(), function.body);
+            let body: function::Body = Box::new(move |args| body(&connection, args));
+            function::create(host, function.name, *arity, body)?;
+        }
+    }
+    vtab::create(host, Box::new(status_table::StatusTable(connection)))
+}
