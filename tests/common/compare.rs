@@ -1,0 +1,102 @@
+//! Is a replica what its primary is? Both sides are dumped row by row, with
+//! types, and compared as text.
+//!
+//! The replica is read by a shell that never loaded the extension, the primary
+//! over its own SQL protocol.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::sqld::text_of;
+use super::{Sqld, sql};
+
+/// One table or view: its rows as text, sorted.
+type Dump = BTreeMap<String, Vec<String>>;
+
+/// Fails unless every table and view of the replica holds what the primary's
+/// holds, the schema is the same, and SQLite finds the file to be sound.
+#[track_caller]
+pub fn assert_replica_equals_primary(db: &Path, primary: &Sqld) {
+    let queries = dump_queries(db);
+    let replica = dump(&queries, |query| {
+        let output = sql(db, &format!("{query};\n"));
+        output.lines().map(str::to_owned).collect()
+    });
+    let primary = dump(&queries, |query| {
+        primary.query(query).iter().map(|row| text_of(&row[0])).collect()
+    });
+    for (table, expected) in &primary {
+        let found = &replica[table];
+        let difference = expected.iter().zip(found).position(|(a, b)| a != b);
+        let at = difference.unwrap_or_else(|| expected.len().min(found.len()));
+        assert!(
+            expected == found,
+            "{table}: {} rows on the primary, {} here; the first that differs:\n{:.300}\n{:.300}",
+            expected.len(),
+            found.len(),
+            expected.get(at).map_or("-", String::as_str),
+            found.get(at).map_or("-", String::as_str),
+        );
+    }
+    assert_eq!(sql(db, "PRAGMA integrity_check;"), "ok", "{}", db.display());
+}
+
+/// The replica's tables and views as text.
+pub fn dump_replica(db: &Path) -> Dump {
+    dump(&dump_queries(db), |query| {
+        sql(db, &format!("{query};\n")).lines().map(str::to_owned).collect()
+    })
+}
+
+/// What a plain shell reads: the number of rows of each table, and the schema.
+pub fn database_facts(db: &Path) -> String {
+    dump_replica(db).iter().map(|(name, rows)| format!("{name}: {}\n", rows.len())).collect()
+}
+
+fn dump(queries: &[(String, String)], mut run: impl FnMut(&str) -> Vec<String>) -> Dump {
+    let mut dump = Dump::new();
+    for (name, query) in queries {
+        let mut rows = run(query);
+        rows.sort();
+        dump.insert(name.clone(), rows);
+    }
+    dump
+}
+
+/// For each table and view a query of one text column that shows a row whole.
+fn dump_queries(db: &Path) -> Vec<(String, String)> {
+    let schema = "SELECT hex(type || '|' || name || '|' || tbl_name || '|' || ifnull(rootpage, 'none') \
+                  || '|' || ifnull(sql, '')) FROM sqlite_schema";
+    let mut queries = vec![("sqlite_schema".to_owned(), schema.to_owned())];
+    let columns = sql(
+        db,
+        "SELECT l.name, l.type, l.wr, x.name FROM sqlite_schema s \
+         JOIN pragma_table_list l ON l.schema = 'main' AND l.name = s.name \
+         JOIN pragma_table_xinfo(l.name) x ON x.hidden <> 1 \
+         WHERE s.type IN ('table', 'view') ORDER BY l.name, x.cid;\n",
+    );
+    let mut tables: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for line in columns.lines() {
+        let [table, kind, without_rowid, column] =
+            line.splitn(4, '|').collect::<Vec<_>>()[..] else { panic!("{line}") };
+        let list = tables.entry(table.to_owned()).or_insert_with(|| {
+            let has_rowid = kind != "view" && without_rowid == "0";
+            if has_rowid { vec![shown("rowid")] } else { Vec::new() }
+        });
+        list.push(shown(&format!("\"{}\"", column.replace('"', "\"\""))));
+    }
+    for (table, columns) in tables {
+        let name = table.replace('"', "\"\"");
+        queries.push((table, format!("SELECT {} FROM \"{name}\"", columns.join(" || ' ' || "))));
+    }
+    queries
+}
+
+/// A value as one word that tells its type. Numbers are printed with 15
+/// digits, because versions of SQLite differ in the 16th.
+fn shown(column: &str) -> String {
+    format!(
+        "typeof({column}) || ':' || CASE typeof({column}) WHEN 'real' THEN printf('%!.15g', {column}) \
+         WHEN 'integer' THEN {column} WHEN 'null' THEN '' ELSE hex({column}) END"
+    )
+}

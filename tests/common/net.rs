@@ -1,0 +1,163 @@
+//! Addresses for the servers that tests start, and a small HTTP server that
+//! answers what a test wants: proxies and damaged messages, which a real sqld
+//! cannot be asked for.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+use std::sync::{Arc, Mutex};
+
+/// An address on this machine that nobody listens at.
+///
+/// Linux routes all of 127.0.0.0/8 to the machine itself, so each test process
+/// has a host address of its own, made of its process id. Nobody can take a
+/// port between our look at it and sqld's: neither another test process nor an
+/// outgoing connection, whose source is 127.0.0.1.
+pub fn free_address() -> SocketAddr {
+    static NEXT: AtomicU16 = AtomicU16::new(20_000);
+    let host = if cfg!(target_os = "linux") {
+        let [_, high, mid, low] = std::process::id().to_be_bytes();
+        Ipv4Addr::new(127, 64 | (high & 63), mid, low.max(1))
+    } else {
+        Ipv4Addr::LOCALHOST
+    };
+    loop {
+        let port = NEXT.fetch_add(1, Ordering::Relaxed);
+        let address = SocketAddr::V4(SocketAddrV4::new(host, port));
+        if TcpListener::bind(address).is_ok() {
+            return address;
+        }
+    }
+}
+
+/// One request that a `FakeServer` got.
+#[derive(Clone, Debug)]
+pub struct Request {
+    pub method: String,
+    pub path: String,
+    /// Names in lower case.
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+impl Request {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(given, _)| given == name).map(|(_, value)| value.as_str())
+    }
+}
+
+type Answer = dyn Fn(&Request) -> Vec<u8> + Send + Sync;
+
+/// An HTTP server that answers each request with the bytes of a closure
+/// (status line, headers and body) and closes the connection.
+pub struct FakeServer {
+    address: SocketAddr,
+    requests: Arc<Mutex<Vec<Request>>>,
+    stopped: Arc<AtomicBool>,
+}
+
+impl FakeServer {
+    pub fn start(answer: impl Fn(&Request) -> Vec<u8> + Send + Sync + 'static) -> FakeServer {
+        let address = free_address();
+        let listener = TcpListener::bind(address).expect("a free address");
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let stopped = Arc::new(AtomicBool::new(false));
+        let answer: Arc<Answer> = Arc::new(answer);
+        let server = FakeServer { address, requests: requests.clone(), stopped: stopped.clone() };
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                if stopped.load(Ordering::SeqCst) {
+                    return;
+                }
+                let (answer, requests) = (answer.clone(), requests.clone());
+                // A client that goes away in the middle is its own affair.
+                std::thread::spawn(move || stream.and_then(|s| serve(s, &*answer, &requests)));
+            }
+        });
+        server
+    }
+
+    /// A server whose every answer is `status` with this body.
+    pub fn always(status: &str, headers: &str, body: impl Into<Vec<u8>>) -> FakeServer {
+        let answer = http_answer(status, headers, &body.into());
+        FakeServer::start(move |_| answer.clone())
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// What has been asked so far.
+    pub fn requests(&self) -> Vec<Request> {
+        self.requests.lock().expect("no panic in the server").clone()
+    }
+}
+
+impl Drop for FakeServer {
+    fn drop(&mut self) {
+        self.stopped.store(true, Ordering::SeqCst);
+        // Wakes the accepting thread.
+        let _ = TcpStream::connect(self.address);
+    }
+}
+
+/// An HTTP/1.1 answer with a `content-length`.
+pub fn http_answer(status: &str, headers: &str, body: &[u8]) -> Vec<u8> {
+    let mut answer = format!(
+        "HTTP/1.1 {status}\r\n{headers}content-length: {}\r\nconnection: close\r\n\r\n",
+        body.len()
+    )
+    .into_bytes();
+    answer.extend_from_slice(body);
+    answer
+}
+
+fn serve(
+    mut stream: TcpStream,
+    answer: &Answer,
+    requests: &Mutex<Vec<Request>>,
+) -> std::io::Result<()> {
+    let mut reader = BufReader::new(stream.try_clone()?);
+    let mut line = String::new();
+    reader.read_line(&mut line)?;
+    let mut words = line.split_whitespace().map(str::to_owned);
+    let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let mut headers = Vec::new();
+    loop {
+        line.clear();
+        reader.read_line(&mut line)?;
+        let Some((name, value)) = line.trim_end().split_once(':') else { break };
+        headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
+    }
+    let mut request = Request { method, path, headers, body: Vec::new() };
+    request.body = match request.header("content-length").map(str::parse) {
+        Some(Ok(length)) => {
+            let mut body = vec![0; length];
+            reader.read_exact(&mut body)?;
+            body
+        }
+        _ if request.header("transfer-encoding").is_some() => read_chunks(&mut reader)?,
+        _ => Vec::new(),
+    };
+    requests.lock().expect("no panic in the server").push(request.clone());
+    stream.write_all(&answer(&request))?;
+    stream.shutdown(std::net::Shutdown::Write)?;
+    // Waits for the client to close, or the kernel may cut what it has not read.
+    std::io::copy(&mut reader, &mut std::io::sink())?;
+    Ok(())
+}
+
+fn read_chunks(reader: &mut impl BufRead) -> std::io::Result<Vec<u8>> {
+    let mut body = Vec::new();
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line)?;
+        let length = usize::from_str_radix(line.trim(), 16).unwrap_or(0);
+        let mut chunk = vec![0; length + 2];
+        reader.read_exact(&mut chunk)?;
+        if length == 0 {
+            return Ok(body);
+        }
+        body.extend_from_slice(&chunk[..length]);
+    }
+}

@@ -1,0 +1,255 @@
+//! The architecture, held by a test: which module may know which, where
+//! `unsafe`, threads and the HTTP client may be, how long a file may get.
+//!
+//! Reads the source text and nothing else. A rule that is in the way is
+//! changed here, with its reason.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+/// `lib -> surface -> replica -> primary -> proto; replica -> wal;
+/// surface, replica -> host`. A module may also use what is further down its
+/// own arrow, and everything may use `error` and `units`.
+const MAY_USE: &[(&str, &[&str])] = &[
+    ("lib", &["surface", "replica", "primary", "proto", "wal", "host"]),
+    ("surface", &["replica", "primary", "proto", "host"]),
+    ("replica", &["primary", "proto", "wal", "host"]),
+    ("primary", &["proto"]),
+    ("proto", &[]),
+    ("wal", &[]),
+    ("host", &[]),
+    ("error", &[]),
+    ("units", &[]),
+];
+
+/// What only some files may mention: the word, those files (or folders, with a
+/// `/`), and why.
+const ONLY_IN: &[(&str, &[&str], &str)] = &[
+    ("unsafe", &["host/"], "the FFI wall is in one folder"),
+    ("sqlite_loadable", &["host/"], "the FFI wall is in one folder"),
+    ("allow(unsafe_code)", &["host/mod.rs", "lib.rs"], "the FFI wall is in one folder"),
+    ("ureq", &["primary/http.rs", "primary/http/"], "one place knows the HTTP client"),
+    ("std::net", &["primary/"], "one folder talks to the network"),
+    ("std::thread", &["replica/worker.rs", "primary/"], "threads have one owner each"),
+    ("std::process", &[], "the host's process is not ours"),
+    ("std::env", &["replica/"], "the environment is read in one place"),
+    ("println!", &[], "the host's output is not ours"),
+    ("eprintln!", &[], "the host's output is not ours"),
+    ("rusqlite", &[], "a second SQLite in the process would release the host's file locks"),
+    ("libsqlite3_sys", &[], "a second SQLite in the process would release the host's file locks"),
+    ("sqlite3ext_sys", &[], "a second SQLite in the process would release the host's file locks"),
+];
+
+/// `proto` and `wal` are bytes in, values out.
+const PURE: &[&str] = &["proto", "wal"];
+const IMPURE: &[&str] =
+    &["std::fs", "std::net", "std::thread", "std::env", "std::io::std", "Instant", "SystemTime"];
+
+const UNFINISHED: &[&str] = &["TODO", "FIXME", "XXX", "todo!", "unimplemented!", "dbg!"];
+
+const MAX_LINES: usize = 600;
+
+struct Source {
+    /// Path below `src/`.
+    path: String,
+    text: String,
+}
+
+impl Source {
+    /// `replica` for `replica/sync.rs`, `error` for `error.rs`.
+    fn module(&self) -> &str {
+        let first = self.path.split('/').next().expect("a path");
+        first.strip_suffix(".rs").unwrap_or(first)
+    }
+
+    /// Unit tests may do what the code may not.
+    fn is_test(&self) -> bool {
+        self.path.ends_with("_tests.rs")
+    }
+
+    /// The code, without comments and without the unit tests at its end.
+    fn code(&self) -> String {
+        let mut code = String::new();
+        let mut lines = self.text.lines().peekable();
+        while let Some(line) = lines.next() {
+            let tests_begin = line.trim() == "#[cfg(test)]"
+                && lines.peek().is_some_and(|next| next.ends_with('{'));
+            if tests_begin {
+                break;
+            }
+            code.push_str(line.split("//").next().expect("a first part"));
+            code.push('\n');
+        }
+        code
+    }
+}
+
+fn sources() -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut sources = Vec::new();
+    let mut folders = vec![root.clone()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).expect("a readable folder") {
+            let path: PathBuf = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let text = std::fs::read_to_string(&path).expect("text");
+                let path = path.strip_prefix(&root).expect("below src").to_string_lossy();
+                sources.push(Source { path: path.replace('\\', "/"), text });
+            }
+        }
+    }
+    assert!(sources.len() > 10, "these are not the sources");
+    sources
+}
+
+/// The modules that `code` names by `crate::…`, also in `crate::{a, b::c}`.
+fn modules_used(code: &str) -> BTreeSet<String> {
+    let mut used = BTreeSet::new();
+    for (start, prefix) in code.match_indices("crate::") {
+        let rest = &code[start + prefix.len()..];
+        let Some(group) = rest.strip_prefix('{') else {
+            used.insert(first_word(rest));
+            continue;
+        };
+        let mut depth = 0;
+        let mut word_begins = true;
+        for (at, letter) in group.char_indices() {
+            match letter {
+                '{' => depth += 1,
+                '}' if depth == 0 => break,
+                '}' => depth -= 1,
+                ',' if depth == 0 => word_begins = true,
+                _ if word_begins && !letter.is_whitespace() => {
+                    used.insert(first_word(&group[at..]));
+                    word_begins = false;
+                }
+                _ => {}
+            }
+        }
+    }
+    used
+}
+
+fn first_word(text: &str) -> String {
+    text.chars().take_while(|letter| letter.is_alphanumeric() || *letter == '_').collect()
+}
+
+/// Whether `word` stands in `code` and is not a part of a longer word.
+fn mentions(code: &str, word: &str) -> bool {
+    let is_part = |letter: Option<char>| letter.is_some_and(|c| c.is_alphanumeric() || c == '_');
+    code.match_indices(word).any(|(at, _)| {
+        let before = code[..at].chars().next_back();
+        let after = code[at + word.len()..].chars().next();
+        // A macro's or a path's end is a border of its own.
+        !is_part(before) && !is_part(after.filter(|_| word.ends_with(char::is_alphanumeric)))
+    })
+}
+
+/// Fails with all findings at once.
+fn none(findings: Vec<String>) {
+    assert!(findings.is_empty(), "\n  {}\n", findings.join("\n  "));
+}
+
+#[test]
+fn modules_know_only_what_is_below_them() {
+    let mut findings = Vec::new();
+    for source in sources().iter().filter(|source| !source.is_test()) {
+        let module = source.module();
+        let Some((_, may_use)) = MAY_USE.iter().find(|(name, _)| *name == module) else {
+            findings.push(format!("src/{}: not a module of the plan", source.path));
+            continue;
+        };
+        for used in modules_used(&source.code()) {
+            let is_module = MAY_USE.iter().any(|(name, _)| *name == used);
+            let allowed = used == module
+                || ["error", "units"].contains(&used.as_str())
+                || may_use.contains(&used.as_str());
+            if is_module && !allowed {
+                findings.push(format!("src/{}: {module} may not use {used}", source.path));
+            }
+        }
+    }
+    none(findings);
+}
+
+#[test]
+fn proto_and_wal_are_pure() {
+    let mut findings = Vec::new();
+    for source in sources().iter().filter(|source| !source.is_test()) {
+        let code = source.code();
+        for word in IMPURE.iter().filter(|_| PURE.contains(&source.module())) {
+            if mentions(&code, word) {
+                findings.push(format!("src/{}: {word} in a pure module", source.path));
+            }
+        }
+    }
+    none(findings);
+}
+
+#[test]
+fn each_tool_stays_in_its_place() {
+    let mut findings = Vec::new();
+    for source in sources().iter().filter(|source| !source.is_test()) {
+        let code = source.code();
+        for (word, places, reason) in ONLY_IN {
+            let allowed = places.iter().any(|place| {
+                source.path == *place || place.ends_with('/') && source.path.starts_with(place)
+            });
+            if !allowed && mentions(&code, word) {
+                findings.push(format!("src/{}: {word}: {reason}", source.path));
+            }
+        }
+    }
+    none(findings);
+}
+
+#[test]
+fn unsafe_blocks_say_why_they_are_sound() {
+    let mut findings = Vec::new();
+    for source in sources().iter().filter(|source| source.path.starts_with("host/")) {
+        let lines: Vec<&str> = source.text.lines().collect();
+        for (at, line) in lines.iter().enumerate() {
+            let code = line.split("//").next().expect("a first part");
+            if !code.contains("unsafe {") {
+                continue;
+            }
+            // The comment stands on the same line or closely above.
+            let near = &lines[at.saturating_sub(8)..=at];
+            if !near.iter().any(|line| line.contains("SAFETY:")) {
+                findings.push(format!("src/{}:{}: unsafe without SAFETY:", source.path, at + 1));
+            }
+        }
+    }
+    none(findings);
+}
+
+#[test]
+fn files_are_short_finished_and_say_what_they_are() {
+    let mut findings = Vec::new();
+    for source in sources() {
+        let lines = source.text.lines().count();
+        if lines > MAX_LINES {
+            findings.push(format!("src/{}: {lines} lines, more than {MAX_LINES}", source.path));
+        }
+        if !source.text.starts_with("//!") {
+            findings.push(format!("src/{}: does not begin with //!", source.path));
+        }
+        for word in UNFINISHED.iter().filter(|word| mentions(&source.text, word)) {
+            findings.push(format!("src/{}: {word}", source.path));
+        }
+    }
+    none(findings);
+}
+
+#[test]
+fn the_rules_see_what_they_should() {
+    let code = "use crate::{error::Result, replica::{attach, sync}, wal};\nfn f() { crate::host::g() }";
+    let used: Vec<String> = modules_used(code).into_iter().collect();
+    assert_eq!(used, ["error", "host", "replica", "wal"]);
+    assert!(mentions("let x = unsafe { 1 };", "unsafe"));
+    assert!(!mentions("#![deny(unsafe_code)]", "unsafe"));
+    assert!(mentions("std::thread::spawn(f)", "std::thread"));
+    assert!(mentions("dbg!(x)", "dbg!"));
+}
