@@ -1,9 +1,10 @@
 //! Attaching: from a URL and a connection to a replica.
 
-use std::cell::RefCell;
+use std::sync::Arc;
 
 use super::file::{Contents, ReplicaFile};
 use super::options::{Options, SyncOptions};
+use super::sync::Syncer;
 use super::transaction::LockPatience;
 use super::{Replica, sidecar};
 use crate::error::{Error, Kind, Result};
@@ -44,15 +45,21 @@ impl Replica {
         };
         let protocol = options.protocol.as_deref().unwrap_or("auto");
         let primary = primary::connect(protocol, endpoint, token, connect)?;
-        let counters = RefCell::default();
-        let replica = Replica { file, primary, sync_url, options, interrupted, counters };
-        if replica.options.first_sync && replica.file.position()?.is_none() {
-            replica.sync(SyncOptions::default()).map_err(|error| error.context("first sync"))?;
+        let syncer = Syncer {
+            file,
+            primary,
+            timeout: options.timeout,
+            on_reset: options.on_reset,
+            cancelled: interrupted,
+            counters: Arc::default(),
+        };
+        if options.first_sync && syncer.file.position()?.is_none() {
+            syncer.sync(SyncOptions::default()).map_err(|error| error.context("first sync"))?;
         } else if contents == Contents::Nothing {
-            replica.file.become_replica()?;
+            syncer.file.become_replica()?;
         }
-        sidecar::write(replica.file.path(), &replica.sync_url, replica.primary.protocol())?;
-        Ok(replica)
+        sidecar::write(syncer.file.path(), &sync_url, syncer.primary.protocol())?;
+        Ok(Replica { syncer, sync_url, options })
     }
 }
 

@@ -18,13 +18,9 @@ mod transaction;
 mod wal_index;
 mod write;
 
-use std::cell::RefCell;
-use std::sync::Arc;
-
-use self::file::ReplicaFile;
-use self::options::Options;
-use self::status::Counters;
-use crate::primary::{Cancelled, Primary};
+use self::options::{Options, SyncOptions};
+use self::sync::Syncer;
+use crate::error::Result;
 
 pub use self::attach::Request;
 pub use self::status::Status;
@@ -33,14 +29,10 @@ pub use self::write::WriteReport;
 
 /// The replica that a connection is attached to.
 pub struct Replica {
-    file: ReplicaFile,
-    primary: Arc<dyn Primary>,
+    syncer: Syncer,
     /// The URL as it may be shown: without a token.
     sync_url: String,
     options: Options,
-    /// Whether the host wants the running call to end.
-    interrupted: Cancelled,
-    counters: RefCell<Counters>,
 }
 
 impl Replica {
@@ -51,6 +43,11 @@ impl Replica {
 
     /// Replaces the token of all later requests.
     pub fn set_token(&self, token: Option<String>) {
-        self.primary.set_token(token);
+        self.syncer.primary.set_token(token);
+    }
+
+    /// Brings the file to what the primary has now.
+    pub fn sync(&self, options: SyncOptions) -> Result<SyncReport> {
+        self.syncer.sync(options)
     }
 }

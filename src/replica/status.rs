@@ -69,18 +69,18 @@ pub struct Status {
 
 impl Replica {
     pub fn status(&self) -> Result<Status> {
-        let frame_no = self.file.position()?.map(|position| position.at);
-        let counters = self.counters.borrow();
+        let frame_no = self.syncer.file.position()?.map(|position| position.at);
+        let counters = self.syncer.counters.lock();
         let lag = counters.primary_frame_no.map(|head| match frame_no {
             Some(at) => head.saturating_sub(at),
             None => head + 1,
         });
         Ok(Status {
-            path: self.file.path().to_owned(),
+            path: self.syncer.file.path().to_owned(),
             sync_url: self.sync_url.clone(),
-            protocol: self.primary.protocol(),
+            protocol: self.syncer.primary.protocol(),
             state: if counters.last_error.is_some() { "error" } else { "idle" },
-            log_id: self.primary.history(),
+            log_id: self.syncer.primary.history(),
             frame_no,
             primary_frame_no: counters.primary_frame_no,
             lag_frames: lag,

@@ -1,12 +1,16 @@
 //! Syncing: pull from where the file is, follow a reset, report.
 
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use super::Replica;
+use parking_lot::Mutex;
+
 use super::apply::{Apply, Base};
+use super::file::ReplicaFile;
 use super::options::{OnReset, SyncOptions};
+use super::status::Counters;
 use crate::error::{Error, Kind, Result};
-use crate::primary::{Patience, Position, PullEnd, Pulled};
+use crate::primary::{Cancelled, Patience, Position, Primary, PullEnd, Pulled};
 
 /// How often a pull starts over because another process changed the file's
 /// history meanwhile.
@@ -29,7 +33,20 @@ pub struct SyncReport {
     pub duration_ms: u64,
 }
 
-impl Replica {
+/// What brings a primary's pages into a file: of the connection that is
+/// attached, and one more of its worker.
+pub struct Syncer {
+    pub file: ReplicaFile,
+    pub primary: Arc<dyn Primary>,
+    /// For each wait on the network, unless a call says otherwise.
+    pub timeout: Duration,
+    pub on_reset: OnReset,
+    /// Whether a running call is to end.
+    pub cancelled: Cancelled,
+    pub counters: Arc<Mutex<Counters>>,
+}
+
+impl Syncer {
     /// Brings the file to what the primary has now.
     pub fn sync(&self, options: SyncOptions) -> Result<SyncReport> {
         let started = Instant::now();
@@ -37,14 +54,14 @@ impl Replica {
         if let Ok(report) = &mut outcome {
             report.duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         }
-        self.counters.borrow_mut().synced(&outcome);
+        self.counters.lock().synced(&outcome);
         outcome
     }
 
-    pub(super) fn patience(&self, options: SyncOptions) -> Patience {
+    pub fn patience(&self, options: SyncOptions) -> Patience {
         Patience {
-            timeout: options.timeout.unwrap_or(self.options.timeout),
-            cancelled: self.interrupted.clone(),
+            timeout: options.timeout.unwrap_or(self.timeout),
+            cancelled: self.cancelled.clone(),
         }
     }
 
@@ -83,7 +100,7 @@ impl Replica {
         options: SyncOptions,
         report: &mut SyncReport,
     ) -> Result<Attempt> {
-        match options.on_reset.unwrap_or(self.options.on_reset) {
+        match options.on_reset.unwrap_or(self.on_reset) {
             OnReset::Error => {
                 return Err(Error::new(
                     Kind::NotAllowed,
@@ -131,7 +148,7 @@ impl Replica {
         report.frames_synced += pulled.frames;
         report.bytes_received += pulled.bytes;
         report.snapshot |= pulled.snapshot;
-        self.counters.borrow_mut().primary_frame_no = pulled.head;
+        self.counters.lock().primary_frame_no = pulled.head;
         if pulled.end == PullEnd::UpToDate {
             report.frame_no = reached.or(from).map(|position| position.at);
             if reached.is_none() {

@@ -26,15 +26,15 @@ impl Replica {
     /// it look failed.
     pub fn write(&self, sql: &str, args: Vec<Value>) -> Result<WriteReport> {
         let statements = statements(sql, args)?;
-        let patience = self.patience(SyncOptions::default());
-        let executed = match self.primary.execute(&statements, &patience) {
+        let patience = self.syncer.patience(SyncOptions::default());
+        let executed = match self.syncer.primary.execute(&statements, &patience) {
             Ok(executed) => executed,
             Err(error) => {
-                self.counters.borrow_mut().failed(&error);
+                self.syncer.counters.lock().failed(&error);
                 return Err(error);
             }
         };
-        self.counters.borrow_mut().writes += 1;
+        self.syncer.counters.lock().writes += 1;
         let mut report = WriteReport {
             results: executed.results,
             frame_no: executed.frame_no,
@@ -53,7 +53,7 @@ impl Replica {
     /// Syncs unless the file is at `frame_no` already; whether it is then.
     fn pull_up_to(&self, frame_no: Option<u64>) -> Result<bool> {
         let reached = |at: Option<u64>| frame_no.is_some_and(|wanted| at >= Some(wanted));
-        if reached(self.file.position()?.map(|position| position.at)) {
+        if reached(self.syncer.file.position()?.map(|position| position.at)) {
             return Ok(true);
         }
         let report = self.sync(SyncOptions::default())?;
