@@ -11,21 +11,33 @@ use super::sqld::text_of;
 use super::{Sqld, sql};
 
 /// One table or view: its rows as text, sorted.
-type Dump = BTreeMap<String, Vec<String>>;
+pub type Dump = BTreeMap<String, Vec<String>>;
 
 /// Fails unless every table and view of the replica holds what the primary's
 /// holds, the schema is the same, and SQLite finds the file to be sound.
 #[track_caller]
 pub fn assert_replica_equals_primary(db: &Path, primary: &Sqld) {
     let queries = dump_queries(db);
-    let replica = dump(&queries, |query| {
-        let output = sql(db, &format!("{query};\n"));
-        output.lines().map(str::to_owned).collect()
-    });
+    let replica = dump_file(db);
     let primary = dump(&queries, |query| {
         primary.query(query).iter().map(|row| text_of(&row[0])).collect()
     });
-    for (table, expected) in &primary {
+    assert_same(&primary, &replica);
+    assert_eq!(sql(db, "PRAGMA integrity_check;"), "ok", "{}", db.display());
+}
+
+/// Fails unless the replica holds what this ordinary SQLite file holds.
+#[track_caller]
+pub fn assert_replica_equals_file(db: &Path, source: &Path) {
+    assert_same(&dump_file(source), &dump_file(db));
+    assert_eq!(sql(db, "PRAGMA integrity_check;"), "ok", "{}", db.display());
+}
+
+#[track_caller]
+fn assert_same(primary: &Dump, replica: &Dump) {
+    let names = |dump: &Dump| dump.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(primary), names(replica));
+    for (table, expected) in primary {
         let found = &replica[table];
         let difference = expected.iter().zip(found).position(|(a, b)| a != b);
         let at = difference.unwrap_or_else(|| expected.len().min(found.len()));
@@ -38,19 +50,13 @@ pub fn assert_replica_equals_primary(db: &Path, primary: &Sqld) {
             found.get(at).map_or("-", String::as_str),
         );
     }
-    assert_eq!(sql(db, "PRAGMA integrity_check;"), "ok", "{}", db.display());
 }
 
-/// The replica's tables and views as text.
-pub fn dump_replica(db: &Path) -> Dump {
+/// The tables and views of a file as text, read by a plain shell.
+pub fn dump_file(db: &Path) -> Dump {
     dump(&dump_queries(db), |query| {
         sql(db, &format!("{query};\n")).lines().map(str::to_owned).collect()
     })
-}
-
-/// What a plain shell reads: the number of rows of each table, and the schema.
-pub fn database_facts(db: &Path) -> String {
-    dump_replica(db).iter().map(|(name, rows)| format!("{name}: {}\n", rows.len())).collect()
 }
 
 fn dump(queries: &[(String, String)], mut run: impl FnMut(&str) -> Vec<String>) -> Dump {
@@ -70,17 +76,17 @@ fn dump_queries(db: &Path) -> Vec<(String, String)> {
     let mut queries = vec![("sqlite_schema".to_owned(), schema.to_owned())];
     let columns = sql(
         db,
-        "SELECT l.name, l.type, l.wr, x.name FROM sqlite_schema s \
+        "SELECT json_array(l.name, l.type, l.wr, x.name) FROM sqlite_schema s \
          JOIN pragma_table_list l ON l.schema = 'main' AND l.name = s.name \
          JOIN pragma_table_xinfo(l.name) x ON x.hidden <> 1 \
          WHERE s.type IN ('table', 'view') ORDER BY l.name, x.cid;\n",
     );
     let mut tables: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for line in columns.lines() {
-        let [table, kind, without_rowid, column] =
-            line.splitn(4, '|').collect::<Vec<_>>()[..] else { panic!("{line}") };
-        let list = tables.entry(table.to_owned()).or_insert_with(|| {
-            let has_rowid = kind != "view" && without_rowid == "0";
+        let (table, kind, without_rowid, column): (String, String, u8, String) =
+            serde_json::from_str(line).expect("four values");
+        let list = tables.entry(table).or_insert_with(|| {
+            let has_rowid = kind != "view" && without_rowid == 0;
             if has_rowid { vec![shown("rowid")] } else { Vec::new() }
         });
         list.push(shown(&format!("\"{}\"", column.replace('"', "\"\""))));

@@ -14,7 +14,7 @@ pub mod tokens;
 
 use std::path::{Path, PathBuf};
 
-pub use compare::{assert_replica_equals_primary, database_facts, dump_replica};
+pub use compare::{assert_replica_equals_file, assert_replica_equals_primary, dump_file};
 pub use net::FakeServer;
 pub use shell::{Output, Shell, scalar, shell, sql, sql_error};
 pub use sqld::Sqld;

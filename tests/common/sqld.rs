@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -34,6 +34,17 @@ impl Sqld {
     /// A server with more arguments, such as `--max-log-size=1`.
     pub fn with(args: &[&str]) -> Sqld {
         let mut sqld = Sqld::new(args);
+        sqld.resume();
+        sqld
+    }
+
+    /// A server that takes over an ordinary SQLite file. The only way to rows
+    /// above 5 MB: sqld refuses to write them, and to read them.
+    pub fn over(db: &Path) -> Sqld {
+        let mut sqld = Sqld::new(&[]);
+        let folder = sqld.database().join("dbs/default");
+        std::fs::create_dir_all(&folder).expect("a writable folder");
+        std::fs::copy(db, folder.join("data")).expect("a copy of the database");
         sqld.resume();
         sqld
     }
@@ -99,7 +110,7 @@ impl Sqld {
             .arg("--db-path")
             .arg(self.database())
             .arg(format!("--http-listen-addr={}", self.address))
-            .args(["--no-welcome", "--max-response-size=500MB"])
+            .args(["--no-welcome", "--max-response-size=1GB", "--max-total-response-size=4GB"])
             // Should this process be killed, the server ends by itself.
             .args(["--idle-shutdown-timeout-s=300", "--initial-idle-shutdown-timeout-s=300"])
             .args(&self.args)
