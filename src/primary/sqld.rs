@@ -8,10 +8,11 @@
 mod pull;
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
+use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
 use parking_lot::Mutex;
 
 use super::http::{Answer, Http, Lost, Post};
@@ -19,7 +20,7 @@ use super::url::Endpoint;
 use super::{Executed, LogFingerprint, Patience, Position, Primary, Pulled, Sink};
 use crate::error::{Error, Kind, Result};
 use crate::proto::grpc_web::{self, Event, Status};
-use crate::proto::hrana::{self, Request};
+use crate::proto::hrana::{self, Encoding, Request};
 use crate::proto::statement::{Statement, transaction_word};
 use crate::proto::wal_log::{self, Frame, FrameReader, Shape};
 use crate::units::FrameNo;
@@ -51,10 +52,12 @@ pub struct ConnectOptions {
 /// A sqld primary. Opens no connection before the first request.
 pub struct Sqld {
     http: Http,
-    /// In base64, as the header wants it.
+    /// In base64, as the header wants it: sqld refuses padding.
     namespace: Option<String>,
     token: Mutex<Option<String>>,
     session: Mutex<Option<Session>>,
+    /// The server does not know Hrana's protobuf encoding.
+    json_only: AtomicBool,
 }
 
 /// What `Hello` told; valid until the server says NO_HELLO.
@@ -94,6 +97,7 @@ impl Sqld {
             namespace: options.namespace.map(|namespace| BASE64.encode(namespace)),
             token: Mutex::new(token.or(in_url)),
             session: Mutex::new(None),
+            json_only: AtomicBool::new(false),
         })
     }
 
@@ -357,19 +361,45 @@ impl Sqld {
         Error::new(Kind::Protocol, text)
     }
 
-    /// One pipeline request, whose statements may write.
+    /// One pipeline request, whose statements may write. A server that has no
+    /// protobuf has not done anything when it says so, and is asked in JSON
+    /// from then on.
     fn pipeline(&self, requests: &[Request<'_>], patience: &Patience) -> Result<hrana::Answer> {
-        let body = hrana::pipeline(None, requests)?;
-        let headers = self.headers("application/json")?;
-        let post = Post {
-            path: hrana::PIPELINE_PATH,
-            headers: &headers,
-            body: body.as_bytes(),
-            repeatable: false,
-        };
-        let mut answer = self
-            .post(&post, patience)
-            .map_err(|lost| if lost.sent { unknown(&lost.error) } else { lost.error })?;
+        if !self.json_only.load(Ordering::Relaxed) {
+            if let Some(answer) = self.pipeline_in(Encoding::Protobuf, requests, patience)? {
+                return Ok(answer);
+            }
+        }
+        let answer = self.pipeline_in(Encoding::Json, requests, patience)?;
+        self.json_only.store(true, Ordering::Relaxed);
+        answer.ok_or_else(|| Error::new(Kind::Protocol, "the primary's answer is empty"))
+    }
+
+    /// None if the server does not know protobuf.
+    fn pipeline_in(
+        &self,
+        encoding: Encoding,
+        requests: &[Request<'_>],
+        patience: &Patience,
+    ) -> Result<Option<hrana::Answer>> {
+        let body = hrana::pipeline(encoding, None, requests)?;
+        let headers = self.headers(encoding.content_type())?;
+        let path = encoding.path();
+        let post = Post { path, headers: &headers, body: &body, repeatable: false };
+        let mut answer = self.post(&post, patience).map_err(|lost| {
+            // What does not speak HTTP is no primary, and did nothing.
+            let happened = lost.sent && lost.error.kind() != Kind::Protocol;
+            if happened { unknown(&lost.error) } else { lost.error }
+        })?;
+        // sqld itself answers 404 to a wrong namespace, and in JSON.
+        let strange = answer.content_type() != "application/json";
+        if encoding == Encoding::Protobuf
+            && strange
+            && matches!(answer.status(), 404 | 405 | 406 | 415)
+        {
+            answer.read_to_end(MAX_REFUSAL)?;
+            return Ok(None);
+        }
         if answer.status() != 200 {
             let refusal = self.http_refusal(&mut answer, true);
             // What stands before a primary answers so too, after passing the
@@ -377,7 +407,7 @@ impl Sqld {
             let passed_on = matches!(answer.status(), 500..=599) && answer.status() != 503;
             return Err(if passed_on { unknown(&refusal) } else { refusal });
         }
-        if answer.content_type() != "application/json" {
+        if answer.content_type() != encoding.content_type() {
             return Err(self.not_sqld(&answer));
         }
         let body = answer.read_to_end(MAX_SQL_ANSWER).map_err(|error| unknown(&error))?;
@@ -386,7 +416,7 @@ impl Sqld {
                         took effect; ask for less at a time";
             Error::new(Kind::Remote(18), text)
         })?;
-        hrana::answer(&body, requests)
+        hrana::answer(encoding, &body, requests).map(Some)
     }
 }
 
@@ -474,7 +504,7 @@ impl Primary for Sqld {
     }
 
     fn execute(&self, statements: &[Statement], patience: &Patience) -> Result<Executed> {
-        let work = match statements {
+        let (work, after) = match statements {
             [] => return Ok(Executed::default()),
             [one] => {
                 if let Some(word @ ("BEGIN" | "SAVEPOINT")) = transaction_word(&one.sql) {
@@ -483,14 +513,18 @@ impl Primary for Sqld {
                     );
                     return Err(Error::new(Kind::BadArgument, text));
                 }
-                Request::Execute(one)
+                (Request::Execute(one), None)
             }
-            several => Request::Transaction(several),
+            // In protobuf sqld does not say where a batch has left the log.
+            several => (Request::Transaction(several), Some(Request::Head)),
         };
-        let answer = self.pipeline(&[work, Request::Close], patience)?;
-        let first = answer.results.into_iter().next();
-        let response =
-            first.ok_or_else(|| Error::new(Kind::Protocol, "the primary's answer is empty"))??;
-        Ok(Executed { results: response.results, frame_no: response.frame_no })
+        let requests: Vec<_> =
+            [Some(work), after, Some(Request::Close)].into_iter().flatten().collect();
+        let answer = self.pipeline(&requests, patience)?;
+        let mut results = answer.results.into_iter();
+        let empty = || Error::new(Kind::Protocol, "the primary's answer is empty");
+        let response = results.next().ok_or_else(empty)??;
+        let head = results.next().and_then(Result::ok).and_then(|head| head.frame_no);
+        Ok(Executed { results: response.results, frame_no: response.frame_no.or(head) })
     }
 }

@@ -1,19 +1,46 @@
-//! Hrana 3 over HTTP: SQL to a primary, as one JSON pipeline request.
+//! Hrana 3 over HTTP: SQL to a primary, as one pipeline request.
 //!
 //! One statement travels as `execute`, several as one `batch` that is a
 //! transaction by itself: BEGIN IMMEDIATE, each statement on condition that
 //! the one before succeeded, COMMIT, and ROLLBACK unless that succeeded; so
 //! they all happen or none, in one round trip. Splitting SQL text into
 //! statements is the caller's; so is everything about HTTP.
+//!
+//! There are two encodings. Protobuf carries every value exactly. JSON does
+//! not: sqld 0.24 reads some REALs one unit in the last place off, and there
+//! is no infinity; it is for servers that know nothing else.
 
-use serde_json::{Value as Json, json};
+mod json;
+mod protobuf;
 
 use crate::error::{Error, Kind, Result};
 use crate::proto::statement::{Statement, StatementResult, transaction_word};
-use crate::proto::value::{Value, integer};
+use crate::proto::value::Value;
 
-/// Where a pipeline request goes.
-pub const PIPELINE_PATH: &str = "/v3/pipeline";
+/// How a pipeline is written down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    Protobuf,
+    Json,
+}
+
+impl Encoding {
+    /// Where a pipeline request goes.
+    pub fn path(self) -> &'static str {
+        match self {
+            Encoding::Protobuf => "/v3-protobuf/pipeline",
+            Encoding::Json => "/v3/pipeline",
+        }
+    }
+
+    /// The content type of requests and answers.
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Encoding::Protobuf => "application/x-protobuf",
+            Encoding::Json => "application/json",
+        }
+    }
+}
 
 /// One request of a pipeline.
 #[derive(Clone, Copy, Debug)]
@@ -21,56 +48,90 @@ pub enum Request<'a> {
     Execute(&'a Statement),
     /// All or nothing.
     Transaction(&'a [Statement]),
+    /// Does nothing, and tells the number of the last frame.
+    Head,
     /// Ends the stream, and with it whatever transaction is open in it.
     Close,
+}
+
+/// A request as both encodings write it.
+enum Wire<'a> {
+    Execute(Stmt<'a>),
+    Batch(Vec<(Stmt<'a>, Option<Condition>)>),
+    Close,
+}
+
+#[derive(Clone, Copy)]
+struct Stmt<'a> {
+    sql: &'a str,
+    args: &'a [Value],
+    want_rows: bool,
+}
+
+impl<'a> Stmt<'a> {
+    fn of(statement: &'a Statement) -> Stmt<'a> {
+        Stmt { sql: &statement.sql, args: &statement.args, want_rows: true }
+    }
+
+    fn plain(sql: &'a str) -> Stmt<'a> {
+        Stmt { sql, args: &[], want_rows: false }
+    }
+}
+
+/// When a step of a batch is done, by the number of an earlier one.
+#[derive(Clone, Copy)]
+enum Condition {
+    Ok(u32),
+    NotOk(u32),
 }
 
 /// The body of a pipeline request. `baton` continues an open stream; None
 /// opens one, which ends with `Close`.
 ///
-/// Errors of kind BadArgument: an argument that JSON cannot carry, or a
-/// statement inside a transaction that would end it.
-pub fn pipeline(baton: Option<&str>, requests: &[Request<'_>]) -> Result<String> {
-    let requests = requests.iter().map(|request| request.to_json()).collect::<Result<Vec<_>>>()?;
-    Ok(json!({"baton": baton, "requests": requests}).to_string())
-}
-
-impl Request<'_> {
-    fn to_json(self) -> Result<Json> {
-        Ok(match self {
-            Request::Execute(statement) => {
-                json!({"type": "execute", "stmt": statement_json(statement)?})
-            }
-            Request::Transaction(statements) => {
-                json!({"type": "batch", "batch": {"steps": transaction_steps(statements)?}})
-            }
-            Request::Close => json!({"type": "close"}),
-        })
+/// Errors of kind BadArgument: an argument that the encoding cannot carry, or
+/// a statement inside a transaction that would end it.
+pub fn pipeline(
+    encoding: Encoding,
+    baton: Option<&str>,
+    requests: &[Request<'_>],
+) -> Result<Vec<u8>> {
+    let wire = requests.iter().map(|request| request.wire()).collect::<Result<Vec<_>>>()?;
+    match encoding {
+        Encoding::Protobuf => Ok(protobuf::encode(baton, &wire)),
+        Encoding::Json => json::encode(baton, &wire),
     }
 }
 
-fn statement_json(statement: &Statement) -> Result<Json> {
-    let args = statement.args.iter().map(Value::to_hrana).collect::<Result<Vec<_>>>()?;
-    Ok(json!({"sql": statement.sql, "args": args, "want_rows": true}))
+impl<'a> Request<'a> {
+    fn wire(self) -> Result<Wire<'a>> {
+        Ok(match self {
+            Request::Execute(statement) => Wire::Execute(Stmt::of(statement)),
+            Request::Transaction(statements) => Wire::Batch(transaction_steps(statements)?),
+            Request::Head => Wire::Execute(Stmt::plain("SELECT 1")),
+            Request::Close => Wire::Close,
+        })
+    }
+
+    /// Steps of the batch that this request is; 0 if it is none.
+    fn steps(self) -> usize {
+        match self {
+            Request::Transaction(statements) => statements.len() + 3,
+            Request::Execute(_) | Request::Head | Request::Close => 0,
+        }
+    }
 }
 
 /// BEGIN, the statements, COMMIT, ROLLBACK: statement i (from 0) is step i + 1.
-fn transaction_steps(statements: &[Statement]) -> Result<Vec<Json>> {
-    let plain = |sql: &str| json!({"sql": sql, "want_rows": false});
-    let after = |step: usize| json!({"type": "ok", "step": step});
-    let mut steps = vec![json!({"stmt": plain("BEGIN IMMEDIATE")})];
+fn transaction_steps(statements: &[Statement]) -> Result<Vec<(Stmt<'_>, Option<Condition>)>> {
+    let mut steps = vec![(Stmt::plain("BEGIN IMMEDIATE"), None)];
+    let mut before = 0;
     for (index, statement) in statements.iter().enumerate() {
-        let place = Place { index, of: statements.len() };
-        refuse_transaction_words(statement, place)?;
-        let stmt = statement_json(statement).map_err(|error| place.name(error))?;
-        steps.push(json!({"stmt": stmt, "condition": after(index)}));
+        refuse_transaction_words(statement, Place { index, of: statements.len() })?;
+        steps.push((Stmt::of(statement), Some(Condition::Ok(before))));
+        before += 1;
     }
-    let commit = steps.len();
-    steps.push(json!({"stmt": plain("COMMIT"), "condition": after(commit - 1)}));
-    steps.push(json!({
-        "stmt": plain("ROLLBACK"),
-        "condition": {"type": "not", "cond": after(commit)},
-    }));
+    steps.push((Stmt::plain("COMMIT"), Some(Condition::Ok(before))));
+    steps.push((Stmt::plain("ROLLBACK"), Some(Condition::NotOk(before + 1))));
     Ok(steps)
 }
 
@@ -107,108 +168,88 @@ impl Place {
 pub struct Answer {
     /// Goes into the next request of an open stream; None when it is closed.
     pub baton: Option<String>,
-    /// One for each request. An error leaves the later requests undone.
+    /// One for each request.
     pub results: Vec<Result<Response>>,
 }
 
 /// What came of one request of a pipeline.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Response {
-    /// One for `Execute`, one each for `Transaction`, none for `Close`.
+    /// One for `Execute`, one each for `Transaction`, none for the others.
     pub results: Vec<StatementResult>,
-    /// Number of the last frame on the primary, where it says.
+    /// Number of the last frame on the primary, where it says; sqld does not
+    /// for a `Transaction` in protobuf.
     pub frame_no: Option<u64>,
 }
 
+/// The outcome of a request as both encodings hold it.
+enum Outcome {
+    Failed(SqlError),
+    Execute { result: StatementResult, frame_no: Option<u64> },
+    Batch(Batch),
+    Close,
+}
+
+/// Both lists are as long as the batch has steps.
+struct Batch {
+    results: Vec<Option<StatementResult>>,
+    errors: Vec<Option<SqlError>>,
+    frame_no: Option<u64>,
+}
+
+/// What SQLite on the primary, or the server itself, says against a statement.
+struct SqlError {
+    message: String,
+    code: String,
+}
+
 /// Reads the body of a 200 answer to `requests`.
-pub fn answer(body: &[u8], requests: &[Request<'_>]) -> Result<Answer> {
-    let json: Json = serde_json::from_slice(body)
-        .map_err(|error| protocol(format!("the primary's answer is not JSON: {error}")))?;
-    let results = json
-        .get("results")
-        .and_then(Json::as_array)
-        .ok_or_else(|| protocol("the primary's answer holds no results"))?;
-    if results.len() != requests.len() {
+pub fn answer(encoding: Encoding, body: &[u8], requests: &[Request<'_>]) -> Result<Answer> {
+    let steps: Vec<usize> = requests.iter().map(|request| request.steps()).collect();
+    let (baton, outcomes) = match encoding {
+        Encoding::Protobuf => protobuf::decode(body, &steps)?,
+        Encoding::Json => json::decode(body, &steps)?,
+    };
+    if outcomes.len() != requests.len() {
         return Err(protocol(format!(
             "the primary answered {} results to {} requests",
-            results.len(),
+            outcomes.len(),
             requests.len()
         )));
     }
-    let baton = json.get("baton").and_then(Json::as_str).map(str::to_owned);
-    let results = results.iter().zip(requests).map(|(json, request)| response(json, request));
-    Ok(Answer { baton, results: results.collect() })
+    let results = outcomes.into_iter().zip(requests);
+    let results = results.map(|(outcome, request)| response(outcome?, request)).collect();
+    Ok(Answer { baton, results })
 }
 
-fn response(json: &Json, request: &Request<'_>) -> Result<Response> {
-    if let Some(error) = json.get("error") {
-        return Err(sql_error(error));
-    }
-    let response = json.get("response");
-    let kind = response.and_then(|response| response.get("type")).and_then(Json::as_str);
-    let result = response.and_then(|response| response.get("result"));
-    match (request, kind, result) {
-        (Request::Execute(_), Some("execute"), Some(result)) => {
-            Ok(Response { results: vec![statement_result(result)?], frame_no: frame_no(result)? })
+fn response(outcome: Outcome, request: &Request<'_>) -> Result<Response> {
+    match (request, outcome) {
+        (_, Outcome::Failed(error)) => Err(error.into()),
+        (Request::Execute(_), Outcome::Execute { result, frame_no }) => {
+            Ok(Response { results: vec![result], frame_no })
         }
-        (Request::Transaction(statements), Some("batch"), Some(result)) => {
-            transaction_result(result, statements.len())
+        (Request::Head, Outcome::Execute { frame_no, .. }) => {
+            Ok(Response { results: vec![], frame_no })
         }
-        (Request::Close, Some("close"), _) => Ok(Response { results: vec![], frame_no: None }),
+        (Request::Transaction(statements), Outcome::Batch(batch)) => {
+            transaction_result(batch, statements.len())
+        }
+        (Request::Close, Outcome::Close) => Ok(Response { results: vec![], frame_no: None }),
         _ => Err(protocol("the primary's answer holds a result of the wrong kind")),
     }
 }
 
-/// Number of the last frame, a text or a number, absent or null where unknown.
-fn frame_no(result: &Json) -> Result<Option<u64>> {
-    let number = match result.get("replication_index") {
-        None | Some(Json::Null) => return Ok(None),
-        Some(Json::String(text)) => text.parse().ok(),
-        Some(number) => number.as_u64(),
-    };
-    number.map(Some).ok_or_else(|| protocol("the primary's replication_index is no number"))
-}
-
-fn statement_result(json: &Json) -> Result<StatementResult> {
-    let list = |name: &str| {
-        json.get(name)
-            .and_then(Json::as_array)
-            .ok_or_else(|| protocol(format!("the primary's result has no {name}")))
-    };
-    let columns = list("cols")?
-        .iter()
-        .map(|column| column.get("name").and_then(Json::as_str).unwrap_or("").to_owned())
-        .collect::<Vec<_>>();
-    let mut rows = Vec::new();
-    for row in list("rows")? {
-        let row = row.as_array().ok_or_else(|| protocol("the primary's row is no list"))?;
-        if row.len() != columns.len() {
-            return Err(protocol("the primary's row has another number of values than columns"));
-        }
-        rows.push(row.iter().map(Value::from_hrana).collect::<Result<Vec<_>>>()?);
-    }
-    Ok(StatementResult {
-        columns,
-        rows,
-        rows_affected: json.get("affected_row_count").and_then(Json::as_u64),
-        last_insert_rowid: json.get("last_insert_rowid").and_then(integer),
-    })
-}
-
 /// Takes BEGIN, COMMIT and ROLLBACK away again, or finds what failed.
-fn transaction_result(json: &Json, statements: usize) -> Result<Response> {
-    let list = |name: &str| {
-        json.get(name)
-            .and_then(Json::as_array)
-            .filter(|list| list.len() == statements + 3)
-            .ok_or_else(|| protocol(format!("the primary's result has no complete {name}")))
-    };
-    let (results, errors) = (list("step_results")?, list("step_errors")?);
+fn transaction_result(batch: Batch, statements: usize) -> Result<Response> {
+    let Batch { mut results, errors, frame_no } = batch;
+    if results.len() != statements + 3 || errors.len() != statements + 3 {
+        return Err(protocol("the primary's answer has another number of steps than the request"));
+    }
     let commit = statements + 1;
     // An error of the ROLLBACK step says only that nothing was left to undo.
-    let failed = errors[..=commit].iter().position(|error| !error.is_null());
-    if let Some(step) = failed {
-        let error = sql_error(&errors[step]);
+    let failed = errors.into_iter().take(commit + 1).enumerate();
+    let failed = failed.filter_map(|(step, error)| Some((step, Error::from(error?)))).next();
+    if let Some((step, error)) = failed {
         return Err(if step == 0 {
             error.context("cannot begin a transaction on the primary")
         } else if step == commit {
@@ -217,13 +258,12 @@ fn transaction_result(json: &Json, statements: usize) -> Result<Response> {
             Place { index: step - 1, of: statements }.name(error)
         });
     }
-    if results[commit].is_null() {
+    if results[commit].is_none() {
         return Err(protocol("the primary neither committed nor said why"));
     }
-    Ok(Response {
-        results: results[1..commit].iter().map(statement_result).collect::<Result<_>>()?,
-        frame_no: frame_no(json)?,
-    })
+    let results = results.drain(1..commit).collect::<Option<Vec<_>>>();
+    let results = results.ok_or_else(|| protocol("the primary's answer lacks a result"))?;
+    Ok(Response { results, frame_no })
 }
 
 /// Extended result codes that a server may name; sqld itself only names the
@@ -275,29 +315,27 @@ const CONSTRAINTS: [(&str, i32); 5] = [
     ("cannot store ", 3091),
 ];
 
-/// `{"message":..., "code":...}`: what SQLite on the primary, or the server
-/// itself, says against a statement.
-fn sql_error(json: &Json) -> Error {
-    let text = |name: &str| json.get(name).and_then(Json::as_str).unwrap_or("");
-    let (message, code) = (text("message"), text("code"));
-    let message = message.strip_prefix("SQLite error: ").unwrap_or(message);
-    let message = if message.is_empty() { "the primary gives no reason" } else { message };
-    match code {
-        "SQLITE_BUSY" => Error::new(
-            Kind::RemoteBusy,
-            format!("the primary is busy with another writer: {message}"),
-        ),
-        "STREAM_EXPIRED" | "TRANSACTION_TIMEOUT" | "TRANSACTION_BUSY" => Error::new(
-            Kind::Remote(4),
-            format!(
-                "the primary ended the transaction, which was idle for too long: {message}; \
-                 begin it again"
+impl From<SqlError> for Error {
+    fn from(SqlError { message, code }: SqlError) -> Error {
+        let message = message.strip_prefix("SQLite error: ").unwrap_or(&message);
+        let message = if message.is_empty() { "the primary gives no reason" } else { message };
+        match code.as_str() {
+            "SQLITE_BUSY" => Error::new(
+                Kind::RemoteBusy,
+                format!("the primary is busy with another writer: {message}"),
             ),
-        ),
-        "BLOCKED" | "SQL_BLOCKED" => {
-            Error::new(Kind::Auth, format!("the primary does not allow this: {message}"))
+            "STREAM_EXPIRED" | "TRANSACTION_TIMEOUT" | "TRANSACTION_BUSY" => Error::new(
+                Kind::Remote(4),
+                format!(
+                    "the primary ended the transaction, which was idle for too long: {message}; \
+                     begin it again"
+                ),
+            ),
+            "BLOCKED" | "SQL_BLOCKED" => {
+                Error::new(Kind::Auth, format!("the primary does not allow this: {message}"))
+            }
+            _ => Error::new(Kind::Remote(extended_code(&code, message)), message),
         }
-        _ => Error::new(Kind::Remote(extended_code(code, message)), message),
     }
 }
 

@@ -1,21 +1,27 @@
 //! Tests of the Hrana messages, with answers as sqld 0.24.32 gives them.
 
+use serde_json::{Value as Json, json};
+
 use super::*;
 
 fn statement(sql: &str) -> Statement {
     Statement { sql: sql.to_owned(), args: vec![] }
 }
 
+fn json_of(baton: Option<&str>, requests: &[Request<'_>]) -> Result<String> {
+    pipeline(Encoding::Json, baton, requests).map(|body| String::from_utf8(body).unwrap())
+}
+
 fn one(json: Json, request: Request<'_>) -> Result<Response> {
     let body = json!({"baton": null, "base_url": null, "results": [json]}).to_string();
-    let mut answer = answer(body.as_bytes(), &[request])?;
+    let mut answer = answer(Encoding::Json, body.as_bytes(), &[request])?;
     answer.results.remove(0)
 }
 
 #[test]
 fn one_statement_is_executed_and_the_stream_closed() {
     let statement = Statement { sql: "select ?".to_owned(), args: vec![Value::Integer(i64::MAX)] };
-    let body = pipeline(None, &[Request::Execute(&statement), Request::Close]).unwrap();
+    let body = json_of(None, &[Request::Execute(&statement), Request::Close]).unwrap();
     assert_eq!(
         body,
         r#"{"baton":null,"requests":[{"type":"execute","stmt":{"sql":"select ?","args":[{"type":"integer","value":"9223372036854775807"}],"want_rows":true}},{"type":"close"}]}"#
@@ -25,7 +31,7 @@ fn one_statement_is_executed_and_the_stream_closed() {
 #[test]
 fn several_statements_are_one_transaction() {
     let statements = [statement("insert 1"), statement("insert 2")];
-    let body = pipeline(Some("b"), &[Request::Transaction(&statements)]).unwrap();
+    let body = json_of(Some("b"), &[Request::Transaction(&statements)]).unwrap();
     let json: Json = serde_json::from_str(&body).unwrap();
     assert_eq!(json["baton"], "b");
     let steps = json["requests"][0]["batch"]["steps"].as_array().unwrap();
@@ -41,12 +47,21 @@ fn several_statements_are_one_transaction() {
 fn a_statement_that_would_end_the_transaction_is_refused() {
     for sql in ["commit", " /* x */ BEGIN", "rollback", "END"] {
         let statements = [statement("insert 1"), statement(sql)];
-        let error = pipeline(None, &[Request::Transaction(&statements)]).unwrap_err();
+        let error = json_of(None, &[Request::Transaction(&statements)]).unwrap_err();
         assert_eq!(error.kind(), Kind::BadArgument);
         assert!(error.to_string().starts_with("statement 2 of 2: "), "{error}");
     }
     let statements = [statement("savepoint a"), statement("rollback to a")];
-    assert!(pipeline(None, &[Request::Transaction(&statements)]).is_ok());
+    assert!(json_of(None, &[Request::Transaction(&statements)]).is_ok());
+}
+
+#[test]
+fn an_argument_that_json_cannot_carry_is_named() {
+    let infinite = Statement { sql: "x".to_owned(), args: vec![Value::Real(f64::INFINITY)] };
+    let statements = [statement("insert 1"), infinite];
+    let error = json_of(None, &[Request::Transaction(&statements)]).unwrap_err();
+    assert!(error.to_string().starts_with("statement 2 of 2: "), "{error}");
+    assert!(pipeline(Encoding::Protobuf, None, &[Request::Transaction(&statements)]).is_ok());
 }
 
 #[test]
@@ -165,7 +180,7 @@ fn malformed_answers_are_errors_of_the_protocol() {
         assert_eq!(error.kind(), Kind::Protocol, "{text}");
     }
     for body in ["", "{", "[]", "{}", r#"{"results":[]}"#, r#"{"results":5}"#] {
-        let error = answer(body.as_bytes(), &[Request::Close]).unwrap_err();
+        let error = answer(Encoding::Json, body.as_bytes(), &[Request::Close]).unwrap_err();
         assert_eq!(error.kind(), Kind::Protocol, "{body}");
     }
     for wrong in [json!([]), json!([null, null, null])] {
