@@ -139,6 +139,16 @@ pub fn random_u32() -> u32 {
     u32::from_ne_bytes(bytes)
 }
 
+/// Tells the host's error log (`sqlite3_config(SQLITE_CONFIG_LOG)`), which is
+/// nowhere unless the host asked for it.
+pub fn log_error(code: i32, message: &str) {
+    let message = message.replace('\0', "\u{fffd}");
+    if let Ok(message) = std::ffi::CString::new(message) {
+        // SAFETY: the format takes one string.
+        unsafe { sqlite!(log(code, c"%s".as_ptr(), message.as_ptr())) };
+    }
+}
+
 /// Whether `sql` ends in a complete statement, as SQLite sees it
 /// (`sqlite3_complete`: it knows strings, comments and triggers). Text with a
 /// NUL in it is never complete.

@@ -15,6 +15,6 @@ pub mod value;
 pub mod vtab;
 
 pub use api::{
-    MINIMUM_VERSION, libversion, random_u32, sourceid, statement_is_complete, threadsafe,
+    MINIMUM_VERSION, libversion, log_error, random_u32, sourceid, statement_is_complete, threadsafe,
 };
 pub use connection::{Checkpoint, Connection, HostDb};

@@ -290,6 +290,12 @@ impl Answer {
         whole.split(';').next().unwrap_or("").trim()
     }
 
+    /// Replaces the patience that the request was sent with, for the reads to
+    /// come.
+    pub fn set_patience(&mut self, patience: &Patience) {
+        self.patience = patience.clone();
+    }
+
     /// Bytes of the body read so far.
     pub fn bytes(&self) -> u64 {
         self.bytes
@@ -298,6 +304,21 @@ impl Answer {
     /// Reads the next bytes of the body; 0 at its end. The errors are of kind
     /// Unavailable (it broke off, or nothing came in time) or Interrupted.
     pub fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
+        self.read_or_idle(buffer)?.ok_or_else(|| {
+            self.broke_off(&format!("nothing came for {} s", self.patience.timeout.as_secs_f64()))
+        })
+    }
+
+    fn broke_off(&self, cause: &str) -> Error {
+        Error::new(
+            Kind::Unavailable,
+            format!("the primary at {} broke off in the middle of its answer: {cause}", self.peer),
+        )
+    }
+
+    /// Like [`Answer::read`], but None if nothing came in time; reading may go
+    /// on after that.
+    pub fn read_or_idle(&mut self, buffer: &mut [u8]) -> Result<Option<usize>> {
         if (self.patience.cancelled)() {
             return Err(interrupted());
         }
@@ -306,19 +327,15 @@ impl Answer {
         let error = match result {
             Ok(read) => {
                 self.bytes += read as u64;
-                return Ok(read);
+                return Ok(Some(read));
             }
             Err(error) => error,
         };
-        let cause = match trace.fault {
-            Some(Fault::Cancelled) => return Err(interrupted()),
-            Some(_) => format!("nothing came for {} s", self.patience.timeout.as_secs_f64()),
-            None => cause_of(&error),
-        };
-        Err(Error::new(
-            Kind::Unavailable,
-            format!("the primary at {} broke off in the middle of its answer: {cause}", self.peer),
-        ))
+        match trace.fault {
+            Some(Fault::Cancelled) => Err(interrupted()),
+            Some(Fault::Idle) => Ok(None),
+            _ => Err(self.broke_off(&cause_of(&error))),
+        }
     }
 
     /// The rest of the body, if it is no longer than `limit`; None if it is.

@@ -113,6 +113,27 @@ pub struct Executed {
     pub frame_no: Option<u64>,
 }
 
+/// What is committed on the primary, as it is committed.
+pub trait Stream: Send {
+    /// Gives `sink` what has arrived, up to a commit; waits for it if nothing
+    /// has. After an error the stream is of no use any more.
+    fn next(&mut self, sink: &mut dyn Sink, patience: &Patience) -> Result<Streamed>;
+
+    /// The last commit that a sink was given, or where the stream began.
+    fn position(&self) -> Option<Position>;
+}
+
+/// What a step of a stream brought.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Streamed {
+    /// The primary ended the stream; a pull tells how to go on.
+    pub ended: bool,
+    /// Nothing came within the timeout; the stream may be used further.
+    pub idle: bool,
+    pub frames: u64,
+    pub bytes: u64,
+}
+
 /// A primary to replicate from and to write to. Methods take `&self`: two
 /// threads may pull at once.
 pub trait Primary: Send + Sync {
@@ -120,9 +141,7 @@ pub trait Primary: Send + Sync {
     fn protocol(&self) -> &'static str;
 
     /// Name of the primary's history (sqld: its log id), once it has said it.
-    fn history(&self) -> Option<String> {
-        None
-    }
+    fn history(&self) -> Option<String>;
 
     /// Replaces the token of all later requests.
     fn set_token(&self, token: Option<String>);
@@ -135,6 +154,15 @@ pub trait Primary: Send + Sync {
         sink: &mut dyn Sink,
         patience: &Patience,
     ) -> Result<Pulled>;
+
+    /// Opens a stream of what is committed after `from`. None where only a pull
+    /// can tell how to go on: another history, a compacted log, a protocol
+    /// without streams.
+    fn follow(
+        &self,
+        from: Option<Position>,
+        patience: &Patience,
+    ) -> Result<Option<Box<dyn Stream>>>;
 
     /// Runs the statements; several run as one atomic transaction, and an
     /// error means that none took effect (or says that this is unknown).

@@ -5,6 +5,8 @@
 //! credentials, the session, one call of each protocol, and what a refusal
 //! means. Nothing is locked while a request is under way.
 
+mod follow;
+mod progress;
 mod pull;
 
 use std::path::PathBuf;
@@ -17,7 +19,7 @@ use parking_lot::Mutex;
 
 use super::http::{Answer, Http, Lost, Post};
 use super::url::Endpoint;
-use super::{Executed, LogFingerprint, Patience, Position, Primary, Pulled, Sink};
+use super::{Executed, LogFingerprint, Patience, Position, Primary, Pulled, Sink, Stream};
 use crate::error::{Error, Kind, Result};
 use crate::proto::grpc_web::{self, Event, Status};
 use crate::proto::hrana::{self, Encoding, Request};
@@ -64,6 +66,7 @@ pub struct Sqld {
 #[derive(Clone, Debug)]
 struct Session {
     token: String,
+    log_id: String,
     log: LogFingerprint,
     /// The last frame when it said hello, or of a later pull.
     head: Option<u64>,
@@ -194,6 +197,7 @@ impl Sqld {
         let session = Session {
             token: hello.session_token,
             log: LogFingerprint::of(&hello.log_id),
+            log_id: hello.log_id,
             head: hello.head.map(|head| head.0),
         };
         *self.session.lock() = Some(session.clone());
@@ -435,6 +439,7 @@ fn unknown(cause: &Error) -> Error {
 enum Method {
     Batch,
     Snapshot,
+    Stream,
 }
 
 impl Method {
@@ -442,13 +447,14 @@ impl Method {
         match self {
             Method::Batch => "BatchLogEntries",
             Method::Snapshot => "Snapshot",
+            Method::Stream => "LogEntries",
         }
     }
 
     fn shape(self) -> Shape {
         match self {
             Method::Batch => Shape::Batch,
-            Method::Snapshot => Shape::Stream,
+            Method::Snapshot | Method::Stream => Shape::Stream,
         }
     }
 }
@@ -490,6 +496,10 @@ impl Primary for Sqld {
         "sqld"
     }
 
+    fn history(&self) -> Option<String> {
+        self.session.lock().as_ref().map(|session| session.log_id.clone())
+    }
+
     fn set_token(&self, token: Option<String>) {
         *self.token.lock() = token;
     }
@@ -501,6 +511,14 @@ impl Primary for Sqld {
         patience: &Patience,
     ) -> Result<Pulled> {
         pull::Pull::new(self, from, sink, patience).run()
+    }
+
+    fn follow(
+        &self,
+        from: Option<Position>,
+        patience: &Patience,
+    ) -> Result<Option<Box<dyn Stream>>> {
+        follow::open(self, from, patience)
     }
 
     fn execute(&self, statements: &[Statement], patience: &Patience) -> Result<Executed> {

@@ -1,14 +1,16 @@
 //! Attaching: from a URL and a connection to a replica.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use super::file::{Contents, ReplicaFile};
 use super::options::{Options, SyncOptions};
 use super::sync::Syncer;
 use super::transaction::LockPatience;
+use super::worker::{Schedule, Worker, closing_flag};
 use super::{Replica, sidecar};
 use crate::error::{Error, Kind, Result};
-use crate::host::HostDb;
+use crate::host::{HostDb, threadsafe};
 use crate::primary::{self, ConnectOptions, Endpoint};
 
 /// Where a token may come from when neither the call nor the URL gives one.
@@ -27,11 +29,7 @@ impl Replica {
     /// network. On error the file is as it was before.
     pub fn attach(host: HostDb, request: Request) -> Result<Replica> {
         let Request { sync_url, token, options } = request;
-        if options.live || options.sync_interval.is_some() {
-            let name = if options.live { "live" } else { "sync_interval" };
-            let text = format!("option {name}: not available yet; call replica_sync() instead");
-            return Err(Error::new(Kind::BadArgument, text));
-        }
+        let schedule = schedule(&options)?;
         let mut endpoint = Endpoint::parse(&sync_url)?;
         let token = token.or_else(|| endpoint.take_token()).or_else(token_from_environment);
         let sync_url = endpoint.to_string();
@@ -59,7 +57,8 @@ impl Replica {
             syncer.file.become_replica()?;
         }
         sidecar::write(syncer.file.path(), &sync_url, syncer.primary.protocol())?;
-        Ok(Replica { syncer, sync_url, options })
+        let worker = schedule.map(|schedule| start_worker(host, &syncer, schedule)).transpose()?;
+        Ok(Replica { syncer, sync_url, options, echo: RefCell::default(), worker })
     }
 }
 
@@ -76,6 +75,42 @@ impl Replica {
         );
         Err(Error::new(Kind::Misuse, text))
     }
+}
+
+/// What a worker is to do, if one was asked for.
+fn schedule(options: &Options) -> Result<Option<Schedule>> {
+    let schedule = match (options.live, options.sync_interval) {
+        (true, Some(_)) => {
+            let text = "options live and sync_interval: only one of them can be used";
+            return Err(Error::new(Kind::BadArgument, text));
+        }
+        (true, None) => Schedule::Live,
+        (false, Some(interval)) => Schedule::Every(interval),
+        (false, None) => return Ok(None),
+    };
+    if !threadsafe() {
+        let text = "this SQLite was built without threads, so there can be no worker; leave out \
+                    the options live and sync_interval, and call replica_sync()";
+        return Err(Error::new(Kind::BadArgument, text));
+    }
+    Ok(Some(schedule))
+}
+
+/// A worker beside `syncer`, with a connection of its own.
+fn start_worker(host: HostDb, syncer: &Syncer, schedule: Schedule) -> Result<Worker> {
+    let (closing, cancelled) = closing_flag();
+    let patience =
+        LockPatience { timeout: syncer.file.lock_timeout(), cancelled: cancelled.clone() };
+    let (file, _) = ReplicaFile::open(host, patience)?;
+    let of_worker = Syncer {
+        file,
+        primary: syncer.primary.clone(),
+        timeout: syncer.timeout,
+        on_reset: syncer.on_reset,
+        cancelled,
+        counters: syncer.counters.clone(),
+    };
+    Worker::start(of_worker, closing, schedule)
 }
 
 fn token_from_environment() -> Option<String> {

@@ -2,6 +2,7 @@
 //! empty one ours, the position it is at.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::transaction::{LockPatience, Transaction, later_version};
 use super::wal_index::WalIndex;
@@ -70,6 +71,11 @@ impl ReplicaFile {
 
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// How long it waits for a local lock.
+    pub fn lock_timeout(&self) -> Duration {
+        self.patience.timeout
     }
 
     /// Begins a change. An empty file becomes a replica first.

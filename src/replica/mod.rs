@@ -15,11 +15,17 @@ mod sidecar;
 mod status;
 mod sync;
 mod transaction;
+mod wait;
 mod wal_index;
+mod worker;
 mod write;
+
+use std::cell::RefCell;
 
 use self::options::{Options, SyncOptions};
 use self::sync::Syncer;
+use self::worker::Worker;
+use self::write::Echo;
 use crate::error::Result;
 
 pub use self::attach::Request;
@@ -33,6 +39,9 @@ pub struct Replica {
     /// The URL as it may be shown: without a token.
     sync_url: String,
     options: Options,
+    /// Brings back what this connection writes, unless a worker does.
+    echo: RefCell<Option<Echo>>,
+    worker: Option<Worker>,
 }
 
 impl Replica {

@@ -1,15 +1,37 @@
 //! What a replica says of itself.
 
 use std::path::PathBuf;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use super::Replica;
+use super::apply::Apply;
 use super::sync::SyncReport;
 use crate::error::{Error, Result};
+use crate::primary::Streamed;
+
+/// What a worker is at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WorkerState {
+    /// Between two pulls.
+    Idle,
+    /// In a pull.
+    Syncing,
+    /// Following the primary's stream.
+    Live,
+    /// After an error, waiting to try again.
+    Reconnecting,
+    /// Ended by an error of its own.
+    Failed,
+}
 
 /// What is counted since the attach.
 #[derive(Debug, Default)]
 pub struct Counters {
+    /// What the worker is at, if there is one.
+    pub worker: Option<WorkerState>,
+    /// When the primary last answered.
+    pub last_contact_unix_ms: Option<i64>,
+    pub last_sync: Option<Instant>,
     pub primary_frame_no: Option<u64>,
     pub last_sync_unix_ms: Option<i64>,
     pub last_sync_ms: Option<u64>,
@@ -27,6 +49,8 @@ impl Counters {
             Ok(report) => {
                 self.syncs += 1;
                 self.last_sync_unix_ms = Some(now_unix_ms());
+                self.last_contact_unix_ms = self.last_sync_unix_ms;
+                self.last_sync = Some(Instant::now());
                 self.last_sync_ms = Some(report.duration_ms);
                 self.bytes_received += report.bytes_received;
                 self.frames_received += report.frames_synced;
@@ -34,6 +58,30 @@ impl Counters {
                 self.last_error = None;
             }
             Err(error) => self.failed(error),
+        }
+    }
+
+    /// A step of a stream, and what came of it.
+    pub fn streamed(&mut self, streamed: &Streamed, apply: &Apply) {
+        if streamed.frames == 0 {
+            return;
+        }
+        self.last_contact_unix_ms = Some(now_unix_ms());
+        self.bytes_received += streamed.bytes;
+        self.frames_received += streamed.frames;
+        self.pages_written += apply.pages_written();
+        self.primary_frame_no = apply.reached().map(|position| position.at);
+    }
+
+    fn state(&self) -> &'static str {
+        match self.worker {
+            Some(WorkerState::Idle) => "idle",
+            Some(WorkerState::Syncing) => "syncing",
+            Some(WorkerState::Live) => "live",
+            Some(WorkerState::Reconnecting) => "reconnecting",
+            Some(WorkerState::Failed) => "error",
+            None if self.last_error.is_some() => "error",
+            None => "idle",
         }
     }
 
@@ -48,7 +96,8 @@ pub struct Status {
     pub path: PathBuf,
     pub sync_url: String,
     pub protocol: &'static str,
-    /// `idle`, or `error` after a sync or write that failed.
+    /// `idle`, `syncing`, `live`, `reconnecting`, or `error` where the last
+    /// sync or write failed and nobody tries again.
     pub state: &'static str,
     /// Name of the primary's history, as far as this attach has learned it.
     pub log_id: Option<String>,
@@ -56,6 +105,8 @@ pub struct Status {
     /// The primary's last frame when it was last asked.
     pub primary_frame_no: Option<u64>,
     pub lag_frames: Option<u64>,
+    /// When the primary last answered.
+    pub last_contact_unix_ms: Option<i64>,
     pub last_sync_unix_ms: Option<i64>,
     pub last_sync_ms: Option<u64>,
     pub bytes_received: u64,
@@ -79,11 +130,12 @@ impl Replica {
             path: self.syncer.file.path().to_owned(),
             sync_url: self.sync_url.clone(),
             protocol: self.syncer.primary.protocol(),
-            state: if counters.last_error.is_some() { "error" } else { "idle" },
+            state: counters.state(),
             log_id: self.syncer.primary.history(),
             frame_no,
             primary_frame_no: counters.primary_frame_no,
             lag_frames: lag,
+            last_contact_unix_ms: counters.last_contact_unix_ms,
             last_sync_unix_ms: counters.last_sync_unix_ms,
             last_sync_ms: counters.last_sync_ms,
             bytes_received: counters.bytes_received,

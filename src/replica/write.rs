@@ -1,11 +1,30 @@
 //! Writing: on the primary, and readable here when the call returns.
+//!
+//! The pull does not wait for the write: a stream of the primary's log is
+//! opened beside the first write and kept for the next ones, so that a write
+//! and its way back cost one round trip together.
+
+use std::time::{Duration, Instant};
 
 use super::Replica;
+use super::apply::{Apply, Base};
 use super::options::SyncOptions;
 use super::script::statements;
+use super::wait::Waited;
+use super::worker::at_once;
 use crate::error::Result;
-use crate::primary::StatementResult;
+use crate::primary::{Executed, Patience, Position, Statement, StatementResult, Stream};
 use crate::proto::value::Value;
+
+/// A stream that was not used for this long is closed rather than read: what
+/// has gathered in it comes faster by a pull.
+const STREAM_IDLE: Duration = Duration::from_secs(30);
+
+/// A stream that takes longer to open than this is done without.
+const STREAM_OPENING: Duration = Duration::from_secs(5);
+
+/// How long a write waits for the worker's stream before it pulls on its own.
+const WORKER_LAG: Duration = Duration::from_secs(1);
 
 /// What a write did.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,14 +39,20 @@ pub struct WriteReport {
     pub sync_error: Option<String>,
 }
 
+/// The stream that brings back what a connection writes.
+pub struct Echo {
+    stream: Box<dyn Stream>,
+    used: Instant,
+}
+
 impl Replica {
     /// Runs `sql` on the primary, several statements as one transaction, then
-    /// pulls up to it. Once the primary has run it, no error of the pull makes
-    /// it look failed.
+    /// waits until the file holds it. Once the primary has run it, no error of
+    /// the way back makes it look failed.
     pub fn write(&self, sql: &str, args: Vec<Value>) -> Result<WriteReport> {
         let statements = statements(sql, args)?;
-        let patience = self.syncer.patience(SyncOptions::default());
-        let executed = match self.syncer.primary.execute(&statements, &patience) {
+        let before = self.syncer.file.position()?;
+        let executed = match self.execute(&statements, before) {
             Ok(executed) => executed,
             Err(error) => {
                 self.syncer.counters.lock().failed(&error);
@@ -35,6 +60,7 @@ impl Replica {
             }
         };
         self.syncer.counters.lock().writes += 1;
+        let changed = executed.results.iter().any(|result| result.rows_affected != Some(0));
         let mut report = WriteReport {
             results: executed.results,
             frame_no: executed.frame_no,
@@ -42,7 +68,7 @@ impl Replica {
             sync_error: None,
         };
         if self.options.read_your_writes {
-            match self.pull_up_to(executed.frame_no) {
+            match self.bring_back(before, executed.frame_no, changed) {
                 Ok(synced) => report.synced = synced,
                 Err(error) => report.sync_error = Some(error.to_string()),
             }
@@ -50,13 +76,78 @@ impl Replica {
         Ok(report)
     }
 
-    /// Syncs unless the file is at `frame_no` already; whether it is then.
-    fn pull_up_to(&self, frame_no: Option<u64>) -> Result<bool> {
-        let reached = |at: Option<u64>| frame_no.is_some_and(|wanted| at >= Some(wanted));
-        if reached(self.syncer.file.position()?.map(|position| position.at)) {
-            return Ok(true);
+    /// Sends the statements, and opens a stream at the same time if there is
+    /// none yet.
+    fn execute(&self, statements: &[Statement], before: Option<Position>) -> Result<Executed> {
+        let patience = self.syncer.patience(SyncOptions::default());
+        let primary = &self.syncer.primary;
+        let run = || primary.execute(statements, &patience);
+        if self.worker.is_some() || !self.options.read_your_writes {
+            return run();
+        }
+        let mut echo = self.echo.borrow_mut();
+        if echo.as_ref().is_some_and(|echo| echo.used.elapsed() < STREAM_IDLE) {
+            return run();
+        }
+        *echo = None;
+        let timeout = patience.timeout.min(STREAM_OPENING);
+        let opening = Patience { timeout, ..patience.clone() };
+        let (stream, executed) = at_once(|| primary.follow(before, &opening), run);
+        if let Some(Ok(Some(stream))) = stream {
+            *echo = Some(Echo { stream, used: Instant::now() });
+        }
+        executed
+    }
+
+    /// Waits until the file holds `frame_no`; whether it does.
+    fn bring_back(
+        &self,
+        before: Option<Position>,
+        frame_no: Option<u64>,
+        changed: bool,
+    ) -> Result<bool> {
+        let at = before.map(|position| position.at);
+        match frame_no {
+            Some(frame_no) if Some(frame_no) > at => {
+                let arrived = if self.worker.is_some() {
+                    let waited = self.syncer.wait_for(frame_no, WORKER_LAG)?;
+                    matches!(waited, Waited::Reached(_))
+                } else {
+                    self.read_echo(frame_no)
+                };
+                if arrived {
+                    return Ok(true);
+                }
+            }
+            // Nothing was changed, and the file was up to date.
+            Some(frame_no) if Some(frame_no) == at && !changed => return Ok(true),
+            // A primary whose log ends before ours, or does not count.
+            _ => {}
         }
         let report = self.sync(SyncOptions::default())?;
-        Ok(frame_no.is_none() || reached(report.frame_no))
+        Ok(frame_no.is_none_or(|wanted| report.frame_no >= Some(wanted)))
+    }
+
+    /// Reads the stream up to `frame_no`; false if it did not come that way.
+    fn read_echo(&self, frame_no: u64) -> bool {
+        let mut slot = self.echo.borrow_mut();
+        let Some(mut echo) = slot.take() else { return false };
+        let patience = self.syncer.patience(SyncOptions::default());
+        while echo.stream.position().map(|position| position.at) < Some(frame_no) {
+            let base =
+                echo.stream.position().map_or(Base::Everything { replaces: None }, Base::Since);
+            let mut apply = Apply::new(&self.syncer.file, base);
+            let streamed = echo.stream.next(&mut apply, &patience);
+            match streamed {
+                Ok(streamed) if !streamed.ended && !streamed.idle => {
+                    self.syncer.counters.lock().streamed(&streamed, &apply);
+                }
+                // Any trouble here is met again, and reported, by the pull.
+                _ => return false,
+            }
+        }
+        echo.used = Instant::now();
+        *slot = Some(echo);
+        true
     }
 }

@@ -1,5 +1,7 @@
 //! Reading the arguments of SQL functions.
 
+use std::time::Duration;
+
 use crate::error::{Error, Kind, Result};
 use crate::host::value::Argument;
 use crate::proto::value::Value;
@@ -17,6 +19,32 @@ pub fn optional_text<'a>(name: &str, argument: Option<&Argument<'a>>) -> Result<
         Some(Argument::Text(bytes)) => utf8(name, bytes).map(Some),
         Some(other) => Err(bad(format!("{name} must be a text, not {}", type_name(other)))),
     }
+}
+
+/// A frame number, as `replica_write` returns it.
+pub fn frame_no(argument: &Argument) -> Result<u64> {
+    match argument {
+        Argument::Integer(number) if *number >= 0 => Ok(number.unsigned_abs()),
+        Argument::Integer(_) => Err(bad("frame_no must not be negative".to_owned())),
+        other => Err(bad(format!("frame_no must be an integer, not {}", type_name(other)))),
+    }
+}
+
+/// A time of at most a year; None for NULL.
+pub fn seconds(argument: &Argument) -> Result<Option<Duration>> {
+    let seconds = match argument {
+        Argument::Null => return Ok(None),
+        Argument::Integer(seconds) => *seconds as f64,
+        Argument::Real(seconds) => *seconds,
+        other => {
+            let text = format!("timeout must be a number of seconds, not {}", type_name(other));
+            return Err(bad(text));
+        }
+    };
+    if !(0.0..=31_536_000.0).contains(&seconds) {
+        return Err(bad(format!("timeout must be between 0 and 31536000 seconds, not {seconds}")));
+    }
+    Ok(Some(Duration::from_secs_f64(seconds)))
 }
 
 /// The values to bind to a statement's parameters.

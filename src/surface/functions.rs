@@ -1,6 +1,6 @@
 //! The table of SQL functions, and their bodies.
 
-use super::arguments::{optional_text, text, values};
+use super::arguments::{frame_no, optional_text, seconds, text, values};
 use super::{Connection, json};
 use crate::error::{Error, Kind, Result};
 use crate::host::value::{Argument, Output};
@@ -24,6 +24,7 @@ pub const ALL: &[Function] = &[
     Function { name: "replica_set_token", arities: &[1], body: set_token },
     Function { name: "replica_sync", arities: &[0, 1], body: sync },
     Function { name: "replica_version", arities: &[0], body: version },
+    Function { name: "replica_wait", arities: &[1, 2], body: wait },
     Function { name: "replica_write", arities: &[-1], body: write },
 ];
 
@@ -80,6 +81,14 @@ fn write(connection: &Connection, args: &[Argument]) -> Result<Output> {
     let args = values(args)?;
     let report = connection.with_replica(|replica| replica.write(sql, args))?;
     Ok(Output::Json(json::write(&report)))
+}
+
+/// `replica_wait(frame_no [, timeout_s])`: the last frame that the file holds.
+fn wait(connection: &Connection, args: &[Argument]) -> Result<Output> {
+    let frame_no = frame_no(&args[0])?;
+    let timeout = args.get(1).map(seconds).transpose()?.flatten();
+    let at = connection.with_replica(|replica| replica.wait(frame_no, timeout))?;
+    Ok(i64::try_from(at).ok().into())
 }
 
 /// `replica_set_token(token)`: NULL takes it away.

@@ -58,6 +58,7 @@ pub fn status(status: &Status) -> String {
         "frame_no": status.frame_no,
         "primary_frame_no": status.primary_frame_no,
         "lag_frames": status.lag_frames,
+        "last_contact_unix_ms": status.last_contact_unix_ms,
         "last_sync_unix_ms": status.last_sync_unix_ms,
         "last_sync_ms": status.last_sync_ms,
         "bytes_received": status.bytes_received,

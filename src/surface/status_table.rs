@@ -19,13 +19,13 @@ impl Table for StatusTable {
     fn schema(&self) -> &'static str {
         "CREATE TABLE x(path TEXT, sync_url TEXT, protocol TEXT, state TEXT, log_id TEXT, \
          frame_no INTEGER, primary_frame_no INTEGER, lag_frames INTEGER, \
-         last_sync_unix_ms INTEGER, last_sync_ms INTEGER, bytes_received INTEGER, \
+         last_contact_unix_ms INTEGER, last_sync_unix_ms INTEGER, last_sync_ms INTEGER, bytes_received INTEGER, \
          frames_received INTEGER, pages_written INTEGER, syncs INTEGER, writes INTEGER, \
          last_error TEXT, last_error_unix_ms INTEGER)"
     }
 
     fn visible_columns(&self) -> usize {
-        17
+        18
     }
 
     fn rows(&self, _: &[Option<Argument>]) -> Result<Box<dyn Rows>> {
@@ -47,6 +47,7 @@ fn row(status: Status) -> Vec<Output> {
         number(status.frame_no),
         number(status.primary_frame_no),
         number(status.lag_frames),
+        status.last_contact_unix_ms.into(),
         status.last_sync_unix_ms.into(),
         number(status.last_sync_ms),
         number(Some(status.bytes_received)),

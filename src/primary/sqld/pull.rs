@@ -5,10 +5,10 @@
 //! request. Frames reach the sink as they arrive. A commit is held back until
 //! the next frame or the end, because only then is known whether more follows.
 
+use super::progress::Progress;
 use super::{Backoff, Method, Refusal, Session, Sqld};
 use crate::error::{Error, Kind, Result};
 use crate::primary::{Commit, Patience, Position, PullEnd, Pulled, Sink};
-use crate::proto::wal_log::Frame;
 use crate::units::FrameNo;
 
 /// sqld answers a batch with this many frames, or up to the end of the
@@ -34,19 +34,6 @@ pub(super) struct Pull<'a> {
     snapshot: bool,
 }
 
-/// What the sink has been given.
-struct Progress {
-    /// Number of the frame that comes next.
-    next: u64,
-    frames: u64,
-    /// A commit that the sink does not know of yet.
-    pending: Option<Commit>,
-    /// The last frame did not end a transaction.
-    open: bool,
-    /// The error came from the sink, so that asking again cannot help.
-    sink_failed: bool,
-}
-
 /// What to pull with, or that there is nothing to pull.
 enum Start {
     Session(Session),
@@ -61,7 +48,7 @@ impl<'a> Pull<'a> {
         patience: &'a Patience,
     ) -> Pull<'a> {
         let next = from.map_or(0, |from| from.at + 1);
-        let at = Progress { next, frames: 0, pending: None, open: false, sink_failed: false };
+        let at = Progress::new(next);
         Pull { sqld, sink, patience, from, at, hellos: 0, head: None, bytes: 0, snapshot: false }
     }
 
@@ -293,43 +280,5 @@ impl<'a> Pull<'a> {
             bytes: self.bytes,
             snapshot: self.snapshot,
         }
-    }
-}
-
-impl Progress {
-    /// Takes a frame of the log, which must be the next one; what the sink
-    /// already has is skipped, because ranges may overlap.
-    fn take(&mut self, frame: Frame<'_>, session: &Session, sink: &mut dyn Sink) -> Result<()> {
-        let number = frame.frame_no.0;
-        if number < self.next {
-            return Ok(());
-        }
-        if number > self.next {
-            return Err(Error::new(
-                Kind::Protocol,
-                format!("the primary sent frame {number} where {} comes next", self.next),
-            ));
-        }
-        self.page(frame, sink)?;
-        self.next = number + 1;
-        self.open = frame.size_after == 0;
-        if frame.size_after != 0 {
-            let position = Position { log: session.log, at: number };
-            self.pending = Some(Commit { position, size: frame.size_after });
-        }
-        Ok(())
-    }
-
-    fn page(&mut self, frame: Frame<'_>, sink: &mut dyn Sink) -> Result<()> {
-        let mut give = || {
-            if let Some(commit) = self.pending.take() {
-                sink.commit(commit, true)?;
-            }
-            sink.page(frame.page, frame.image)
-        };
-        let given = give();
-        self.sink_failed |= given.is_err();
-        self.frames += 1;
-        given
     }
 }

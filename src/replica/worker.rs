@@ -1,0 +1,175 @@
+//! Threads: the worker that keeps a replica fresh, and a helping hand for two
+//! requests at once. All threads of this library that outlive a call are made
+//! here, and joined by whoever started them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use super::apply::{Apply, Base};
+use super::options::SyncOptions;
+use super::status::WorkerState;
+use super::sync::Syncer;
+use crate::error::{Error, Kind, Result};
+use crate::host::guard::guard;
+use crate::host::{log_error, random_u32};
+use crate::primary::{Cancelled, Patience};
+
+/// A stream that is silent for this long is asked whether it still lives: a
+/// cable that was pulled sends no goodbye.
+const HEARTBEAT: Duration = Duration::from_secs(10);
+
+/// Waits between attempts after errors: doubled from the first to the last.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LAST_PAUSE: Duration = Duration::from_secs(10);
+
+/// When a worker pulls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Schedule {
+    /// As often as that.
+    Every(Duration),
+    /// All the time, by a stream.
+    Live,
+}
+
+/// The thread that keeps a file fresh. Ends, and is joined, when dropped.
+pub struct Worker {
+    closing: Arc<AtomicBool>,
+    close: Sender<()>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// The worker's wish to end, for the waits of its syncer.
+pub fn closing_flag() -> (Arc<AtomicBool>, Cancelled) {
+    let closing = Arc::new(AtomicBool::new(false));
+    let flag = closing.clone();
+    (closing, Arc::new(move || flag.load(Ordering::Relaxed)))
+}
+
+impl Worker {
+    /// Starts it. `syncer` has a connection of its own, and its waits end when
+    /// `closing` is set.
+    pub fn start(syncer: Syncer, closing: Arc<AtomicBool>, schedule: Schedule) -> Result<Worker> {
+        let (close, closed) = channel();
+        let thread = std::thread::Builder::new()
+            .name("replica".to_owned())
+            .spawn(move || run(&syncer, schedule, &closed))
+            .map_err(|error| Error::new(Kind::Local, format!("cannot start a thread: {error}")))?;
+        Ok(Worker { closing, close, thread: Some(thread) })
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.closing.store(true, Ordering::Relaxed);
+        let _ = self.close.send(());
+        if let Some(thread) = self.thread.take() {
+            // A panic was reported where it happened.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Runs `first` on a thread of its own while `second` runs here. None if
+/// `first` panicked or could not be started.
+pub fn at_once<A: Send, B>(
+    first: impl FnOnce() -> A + Send,
+    second: impl FnOnce() -> B,
+) -> (Option<A>, B) {
+    std::thread::scope(|scope| {
+        let name = "replica".to_owned();
+        let first = std::thread::Builder::new().name(name).spawn_scoped(scope, first);
+        let second = second();
+        (first.ok().and_then(|first| first.join().ok()), second)
+    })
+}
+
+fn run(syncer: &Syncer, schedule: Schedule, closed: &Receiver<()>) {
+    let mut failures = 0;
+    loop {
+        let outcome = guard(|| match schedule {
+            Schedule::Every(interval) => pull(syncer, interval),
+            Schedule::Live => follow(syncer),
+        });
+        let pause = match outcome {
+            Ok(pause) => {
+                failures = 0;
+                pause
+            }
+            Err(error) if error.kind() == Kind::Interrupted => return,
+            Err(error) => {
+                report(syncer, &error, failures);
+                if error.kind() == Kind::Panic {
+                    return;
+                }
+                failures += 1;
+                (FIRST_PAUSE * 2_u32.pow(failures.min(10))).min(LAST_PAUSE)
+            }
+        };
+        if closed.recv_timeout(jittered(pause)) != Err(RecvTimeoutError::Timeout) {
+            return;
+        }
+    }
+}
+
+/// Many replicas that lost their primary together do not come back together.
+fn jittered(pause: Duration) -> Duration {
+    pause.mul_f64(0.9 + 0.2 * f64::from(random_u32()) / f64::from(u32::MAX))
+}
+
+fn report(syncer: &Syncer, error: &Error, failures: u32) {
+    if failures == 0 {
+        log_error(error.code(), &format!("replica {}: {error}", syncer.file.path().display()));
+    }
+    let mut counters = syncer.counters.lock();
+    counters.failed(error);
+    counters.worker = Some(if error.kind() == Kind::Panic {
+        WorkerState::Failed
+    } else {
+        WorkerState::Reconnecting
+    });
+}
+
+/// One pull, unless somebody else has just made one; how long to wait then.
+fn pull(syncer: &Syncer, interval: Duration) -> Result<Duration> {
+    let last = syncer.counters.lock().last_sync;
+    let fresh_for = last.map_or(Duration::ZERO, |last| interval.saturating_sub(last.elapsed()));
+    if !fresh_for.is_zero() {
+        return Ok(fresh_for);
+    }
+    syncer.counters.lock().worker = Some(WorkerState::Syncing);
+    syncer.sync(SyncOptions::default())?;
+    syncer.counters.lock().worker = Some(WorkerState::Idle);
+    Ok(interval)
+}
+
+/// Catches up, then follows the primary's stream to its end; how long to wait
+/// before the next one.
+fn follow(syncer: &Syncer) -> Result<Duration> {
+    let started = Instant::now();
+    syncer.sync(SyncOptions::default())?;
+    let patience = syncer.patience(SyncOptions::default());
+    if let Some(mut stream) = syncer.primary.follow(syncer.file.position()?, &patience)? {
+        syncer.counters.lock().worker = Some(WorkerState::Live);
+        let heartbeat = Patience { timeout: HEARTBEAT.min(patience.timeout), ..patience };
+        loop {
+            let base = stream.position().map_or(Base::Everything { replaces: None }, Base::Since);
+            let mut apply = Apply::new(&syncer.file, base);
+            let streamed = stream.next(&mut apply, &heartbeat)?;
+            syncer.counters.lock().streamed(&streamed, &apply);
+            if streamed.ended || (streamed.idle && has_missed_something(syncer)?) {
+                break;
+            }
+        }
+    }
+    // A primary that ends each stream at once is not asked in a hurry.
+    Ok(FIRST_PAUSE.saturating_sub(started.elapsed()))
+}
+
+/// Asks the primary the ordinary way what is new. If it has anything, the
+/// stream that did not bring it is dead.
+fn has_missed_something(syncer: &Syncer) -> Result<bool> {
+    Ok(syncer.sync(SyncOptions::default())?.frames_synced > 0)
+}
