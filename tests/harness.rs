@@ -35,7 +35,10 @@ fn namespaces_are_separate_databases() {
 #[test]
 fn the_shell_reports_output_and_errors() {
     let (_folder, db) = empty_place();
-    assert_eq!(sql(&db, "CREATE TABLE t(x); INSERT INTO t VALUES (1), (2); SELECT * FROM t;"), "1\n2");
+    assert_eq!(
+        sql(&db, "CREATE TABLE t(x); INSERT INTO t VALUES (1), (2); SELECT * FROM t;"),
+        "1\n2"
+    );
     assert_eq!(sql_error(&db, "SELECT * FROM nowhere;"), "no such table: nowhere");
     let mut shell = Shell::plain(&db);
     assert_eq!(shell.run("SELECT 'two' || char(10) || 'lines'"), "two\nlines");

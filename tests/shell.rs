@@ -31,8 +31,8 @@ fn orders() -> (Sqld, TempDir, PathBuf, Shell) {
 fn attach_write_read_sync() {
     let (sqld, _folder, db, mut shell) = orders();
     assert_eq!(shell.run("SELECT * FROM orders WHERE id = 7"), "7|lantern");
-    let written =
-        shell.json("SELECT replica_write('INSERT INTO orders(item) VALUES (?) RETURNING id', 'kite')");
+    let written = shell
+        .json("SELECT replica_write('INSERT INTO orders(item) VALUES (?) RETURNING id', 'kite')");
     assert_eq!(written["rows"], serde_json::json!([[8]]));
     assert_eq!(written["columns"], serde_json::json!(["id"]));
     assert_eq!((&written["rows_affected"], &written["last_insert_rowid"]), (&1.into(), &8.into()));
@@ -53,8 +53,10 @@ fn attach_write_read_sync() {
 fn status_tells_where_the_replica_is() {
     let (sqld, _folder, db, mut shell) = orders();
     shell.sync();
-    let row = shell.run("SELECT path, sync_url, protocol, frame_no, primary_frame_no, lag_frames, \
-                         writes, last_error IS NULL FROM replica_status");
+    let row = shell.run(
+        "SELECT path, sync_url, protocol, frame_no, primary_frame_no, lag_frames, \
+                         writes, last_error IS NULL FROM replica_status",
+    );
     let frame = sqld.frame_no();
     let path = db.canonicalize().unwrap();
     assert_eq!(row, format!("{}|{}|sqld|{frame}|{frame}|0|0|1", path.display(), sqld.url()));
@@ -408,9 +410,8 @@ fn several_statements_are_one_transaction() {
 
 #[test]
 fn an_error_of_the_primary_is_reported_and_nothing_happened() {
-    let (sqld, _folder, db, mut shell) = replica_of(
-        "CREATE TABLE t(x UNIQUE NOT NULL CHECK (x > 0)); INSERT INTO t VALUES (1)",
-    );
+    let (sqld, _folder, db, mut shell) =
+        replica_of("CREATE TABLE t(x UNIQUE NOT NULL CHECK (x > 0)); INSERT INTO t VALUES (1)");
     for (statement, cause) in [
         ("INSERT INTO t VALUES (1)", "UNIQUE constraint failed: t.x"),
         ("INSERT INTO t VALUES (NULL)", "NOT NULL constraint failed: t.x"),
@@ -520,7 +521,8 @@ fn a_wiped_primary_does_not_empty_the_last_copy() {
 
 #[test]
 fn open_connections_see_the_schema_of_another_history() {
-    let (mut sqld, _folder, db, mut shell) = replica_of("CREATE TABLE t(a, b); INSERT INTO t VALUES (1, 2)");
+    let (mut sqld, _folder, db, mut shell) =
+        replica_of("CREATE TABLE t(a, b); INSERT INTO t VALUES (1, 2)");
     let mut reader = Shell::plain(&db);
     assert_eq!(reader.run("SELECT a, b FROM t"), "1|2");
     sqld.stop();

@@ -247,7 +247,8 @@ fn files_are_short_finished_and_say_what_they_are() {
 
 #[test]
 fn the_rules_see_what_they_should() {
-    let code = "use crate::{error::Result, replica::{attach, sync}, wal};\nfn f() { crate::host::g() }";
+    let code =
+        "use crate::{error::Result, replica::{attach, sync}, wal};\nfn f() { crate::host::g() }";
     let used: Vec<String> = modules_used(code).into_iter().collect();
     assert_eq!(used, ["error", "host", "replica", "wal"]);
     assert!(mentions("let x = unsafe { 1 };", "unsafe"));

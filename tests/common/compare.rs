@@ -19,9 +19,8 @@ pub type Dump = BTreeMap<String, Vec<String>>;
 pub fn assert_replica_equals_primary(db: &Path, primary: &Sqld) {
     let queries = dump_queries(db);
     let replica = dump_file(db);
-    let primary = dump(&queries, |query| {
-        primary.query(query).iter().map(|row| text_of(&row[0])).collect()
-    });
+    let primary =
+        dump(&queries, |query| primary.query(query).iter().map(|row| text_of(&row[0])).collect());
     assert_same(&primary, &replica);
     assert_eq!(sql(db, "PRAGMA integrity_check;"), "ok", "{}", db.display());
 }

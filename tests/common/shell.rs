@@ -108,7 +108,7 @@ pub fn load() -> String {
 
 /// The message in an error line of the shell, which puts `Runtime error near
 /// line 3: ` before it and ` (14)` after it, differently in each version.
-fn error_in(text: &str) -> Option<String> {
+pub fn error_in(text: &str) -> Option<String> {
     let line = text.lines().find(|line| {
         ["Error: ", "Runtime error", "Parse error", "Error near line"]
             .iter()
@@ -200,7 +200,8 @@ impl Shell {
     /// The answer of a statement that returns one JSON text.
     pub fn json(&mut self, statement: &str) -> serde_json::Value {
         let text = self.run(statement);
-        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{statement:.500}\n{text}\n{error}"))
+        serde_json::from_str(&text)
+            .unwrap_or_else(|error| panic!("{statement:.500}\n{text}\n{error}"))
     }
 
     /// Sends a statement and waits for all that the shell prints for it.
