@@ -242,6 +242,10 @@ impl Sqld {
             (9, "NO_HELLO") => return Refusal::NoHello,
             (9, "NEED_SNAPSHOT") => return Refusal::NeedSnapshot,
             (14, "snapshot not found") => return Refusal::NoSnapshot,
+            // A snapshot that sqld merged into another one while reading it.
+            (13, message) if message.contains("No such file or directory") => {
+                return Refusal::NoSnapshot;
+            }
             (9, "NAMESPACE_DOESNT_EXIST") => Error::new(
                 Kind::Protocol,
                 format!("the primary at {peer} has no such database; check the namespace"),

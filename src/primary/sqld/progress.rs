@@ -17,6 +17,10 @@ pub(super) struct Progress {
     pub pending: Option<Commit>,
     /// The last frame did not end a transaction.
     pub open: bool,
+    /// The newest frame that the sink was given. A snapshot comes newest frame
+    /// first: when one breaks off, this is beyond `next`, and nothing before
+    /// it is a state that the sink could commit.
+    pub newest: Option<u64>,
     /// The error came from the sink, so that asking again cannot help.
     pub sink_failed: bool,
 }
@@ -24,7 +28,14 @@ pub(super) struct Progress {
 impl Progress {
     /// Nothing was given yet, and frame `next` is wanted.
     pub fn new(next: u64) -> Progress {
-        Progress { next, frames: 0, pending: None, open: false, sink_failed: false }
+        Progress {
+            next,
+            frames: 0,
+            pending: None,
+            open: false,
+            newest: None,
+            sink_failed: false,
+        }
     }
 
     /// Takes a frame of the log, which must be the next one; what the sink
@@ -44,10 +55,18 @@ impl Progress {
         self.next = number + 1;
         self.open = frame.size_after == 0;
         if frame.size_after != 0 {
-            let position = Position { log: session.log, at: number };
-            self.pending = Some(Commit { position, size: frame.size_after });
+            self.commit(number, frame.size_after, session);
         }
         Ok(())
+    }
+
+    /// What the sink holds is the state after frame `at`, unless it has pages
+    /// of a newer one.
+    pub fn commit(&mut self, at: u64, size: u32, session: &Session) {
+        if self.newest <= Some(at) {
+            let position = Position { log: session.log, at };
+            self.pending = Some(Commit { position, size });
+        }
     }
 
     pub fn page(&mut self, frame: Frame<'_>, sink: &mut dyn Sink) -> Result<()> {
@@ -60,6 +79,7 @@ impl Progress {
         let given = give();
         self.sink_failed |= given.is_err();
         self.frames += 1;
+        self.newest = self.newest.max(Some(frame.frame_no.0));
         given
     }
 }

@@ -8,7 +8,7 @@
 use super::progress::Progress;
 use super::{Backoff, Method, Refusal, Session, Sqld};
 use crate::error::{Error, Kind, Result};
-use crate::primary::{Commit, Patience, Position, PullEnd, Pulled, Sink};
+use crate::primary::{Patience, Position, PullEnd, Pulled, Sink};
 use crate::units::FrameNo;
 
 /// sqld answers a batch with this many frames, or up to the end of the
@@ -57,20 +57,26 @@ impl<'a> Pull<'a> {
             Start::Session(session) => session,
             Start::End(end) => return Ok(self.pulled(end)),
         };
-        let mut resumed_at = None;
+        let (mut resumed_at, mut retry) = (None, None);
         loop {
             let step = match self.batch(&session) {
                 Ok(frames) => self.after_batch(frames, &mut session),
-                Err(Refusal::NeedSnapshot) => self.take_snapshot(&session).map(|()| false),
+                Err(Refusal::NeedSnapshot) => self.snapshot(&session).map(|()| false),
                 Err(refusal) => Err(refusal),
             };
             match step {
                 Ok(true) => break,
-                Ok(false) => {}
+                Ok(false) => retry = None,
                 Err(Refusal::NoHello) => match self.hello_again(&session)? {
                     Start::Session(new) => session = new,
                     Start::End(end) => return Ok(self.pulled(end)),
                 },
+                Err(Refusal::NoSnapshot) => {
+                    let patience = self.patience;
+                    self.wait(
+                        retry.get_or_insert_with(|| Backoff::new(patience, patience.timeout)),
+                    )?;
+                }
                 // Frames come in order: where an answer broke off, the next
                 // one can go on, as long as each brings something.
                 Err(Refusal::Error(error))
@@ -83,6 +89,10 @@ impl<'a> Pull<'a> {
                 }
                 Err(refusal) => return Err(self.sqld.unexpected(refusal)),
             }
+        }
+        if self.at.newest > self.at.next.checked_sub(1) {
+            let text = "the primary's log changed while it was being read; try again";
+            return Err(Error::new(Kind::Unavailable, text));
         }
         self.remember_head(&session);
         if let Some(commit) = self.at.pending.take() {
@@ -193,36 +203,24 @@ impl<'a> Pull<'a> {
         Ok(self.head < Some(self.at.next))
     }
 
-    /// The frames that the log no longer holds, each page once and the last
-    /// frame first. A snapshot that is still being written is waited for.
-    fn take_snapshot(&mut self, session: &Session) -> std::result::Result<(), Refusal> {
-        let mut retry = Backoff::new(self.patience, self.patience.timeout);
-        loop {
-            match self.read_snapshot(session) {
-                Err(Refusal::NoSnapshot) if retry.wait() => {}
-                Err(Refusal::NoSnapshot) if (self.patience.cancelled)() => {
-                    let text = "interrupted while waiting for the primary";
-                    return Err(Error::new(Kind::Interrupted, text).into());
-                }
-                Err(Refusal::NoSnapshot) => {
-                    let seconds = self.patience.timeout.as_secs_f64();
-                    return Err(Error::new(
-                        Kind::Unavailable,
-                        format!("the primary did not finish a snapshot within {seconds} s"),
-                    )
-                    .into());
-                }
-                // Its frames are not in order: what came is of no use alone.
-                Err(Refusal::Error(error)) => {
-                    self.at.sink_failed = true;
-                    return Err(error.into());
-                }
-                other => return other,
-            }
+    /// A snapshot that is being written, or merged with others, is there a
+    /// moment later.
+    fn wait(&self, retry: &mut Backoff<'_>) -> Result<()> {
+        if retry.wait() {
+            return Ok(());
         }
+        if (self.patience.cancelled)() {
+            let text = "interrupted while waiting for the primary";
+            return Err(Error::new(Kind::Interrupted, text));
+        }
+        let seconds = self.patience.timeout.as_secs_f64();
+        let text = format!("the primary did not finish a snapshot within {seconds} s");
+        Err(Error::new(Kind::Unavailable, text))
     }
 
-    fn read_snapshot(&mut self, session: &Session) -> std::result::Result<(), Refusal> {
+    /// The frames that the log no longer holds, each page once and the newest
+    /// frame first.
+    fn snapshot(&mut self, session: &Session) -> std::result::Result<(), Refusal> {
         let Pull { sqld, sink, patience, at, bytes, .. } = self;
         let (wanted, mut newest, mut before, mut size) = (at.next, None, None, None);
         let absurd =
@@ -250,9 +248,8 @@ impl<'a> Pull<'a> {
         let newest = newest.filter(|newest| *newest >= wanted);
         let newest = newest.ok_or_else(|| absurd("holds nothing that was asked for"))?;
         let size = size.ok_or_else(|| absurd("has no end"))?;
-        let position = Position { log: session.log, at: newest };
-        at.pending = Some(Commit { position, size });
         at.next = newest + 1;
+        at.commit(newest, size, session);
         at.open = false;
         self.snapshot = true;
         Ok(())
