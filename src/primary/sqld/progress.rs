@@ -28,14 +28,7 @@ pub(super) struct Progress {
 impl Progress {
     /// Nothing was given yet, and frame `next` is wanted.
     pub fn new(next: u64) -> Progress {
-        Progress {
-            next,
-            frames: 0,
-            pending: None,
-            open: false,
-            newest: None,
-            sink_failed: false,
-        }
+        Progress { next, frames: 0, pending: None, open: false, newest: None, sink_failed: false }
     }
 
     /// Takes a frame of the log, which must be the next one; what the sink

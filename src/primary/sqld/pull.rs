@@ -61,7 +61,7 @@ impl<'a> Pull<'a> {
         loop {
             let step = match self.batch(&session) {
                 Ok(frames) => self.after_batch(frames, &mut session),
-                Err(Refusal::NeedSnapshot) => self.snapshot(&session).map(|()| false),
+                Err(Refusal::NeedSnapshot) => self.after_snapshot(&mut session),
                 Err(refusal) => Err(refusal),
             };
             match step {
@@ -192,15 +192,31 @@ impl<'a> Pull<'a> {
         if frames < BATCH {
             return Ok(true);
         }
-        // A primary that is written to all the time has no end: a long pull
-        // goes to where the head was at its beginning.
+        self.bound(session)?;
+        Ok(self.is_at_head())
+    }
+
+    /// A primary that is written to all the time has no end: a long pull goes
+    /// to where the head was near its beginning.
+    fn bound(&mut self, session: &mut Session) -> std::result::Result<(), Refusal> {
         if self.head.is_none() {
             match self.hello_again(session)? {
                 Start::Session(new) => *session = new,
                 Start::End(_) => return Err(Refusal::NoHello),
             }
         }
-        Ok(self.head < Some(self.at.next))
+        Ok(())
+    }
+
+    fn is_at_head(&self) -> bool {
+        self.head < Some(self.at.next)
+    }
+
+    /// Takes a snapshot; whether the pull is complete after it.
+    fn after_snapshot(&mut self, session: &mut Session) -> std::result::Result<bool, Refusal> {
+        self.bound(session)?;
+        self.snapshot(session)?;
+        Ok(self.is_at_head() && self.at.newest < Some(self.at.next))
     }
 
     /// A snapshot that is being written, or merged with others, is there a
