@@ -62,7 +62,8 @@ pub trait Sink {
     /// need not show this one yet.
     fn commit(&mut self, commit: Commit, more: bool) -> Result<()>;
 
-    /// How far the pull is: frames received, frames to come (if known).
+    /// How far the pull is, in frames of the primary's log: those that are
+    /// covered, and all there are to cover (if known).
     fn progress(&mut self, _done: u64, _total: Option<u64>) {}
 }
 

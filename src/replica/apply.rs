@@ -6,6 +6,7 @@
 
 use super::file::ReplicaFile;
 use super::page_buffer::PageBuffer;
+use super::sync::Watch;
 use super::transaction::Transaction;
 use crate::error::{Error, Kind, Result};
 use crate::primary::{Commit, Position, Sink};
@@ -43,6 +44,7 @@ pub struct Apply<'f> {
     pages_written: u64,
     reached: Option<Position>,
     conflict: bool,
+    watch: Option<&'f Watch>,
 }
 
 impl<'f> Apply<'f> {
@@ -56,7 +58,13 @@ impl<'f> Apply<'f> {
             pages_written: 0,
             reached: None,
             conflict: false,
+            watch: None,
         }
+    }
+
+    /// Tells `watch` how far the pull is.
+    pub fn watched_by(self, watch: Option<&'f Watch>) -> Apply<'f> {
+        Apply { watch, ..self }
     }
 
     /// Pages written to the file or its log.
@@ -241,5 +249,11 @@ impl Sink for Apply<'_> {
             return self.publish(commit);
         }
         Ok(())
+    }
+
+    fn progress(&mut self, done: u64, total: Option<u64>) {
+        if let Some(watch) = self.watch {
+            watch(done, total);
+        }
     }
 }

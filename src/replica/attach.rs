@@ -10,7 +10,7 @@ use super::transaction::LockPatience;
 use super::worker::{Schedule, Worker, closing_flag};
 use super::{Replica, sidecar};
 use crate::error::{Error, Kind, Result};
-use crate::host::{HostDb, threadsafe};
+use crate::host::HostDb;
 use crate::primary::{self, ConnectOptions, Endpoint};
 
 /// Where a token may come from when neither the call nor the URL gives one.
@@ -50,6 +50,7 @@ impl Replica {
             on_reset: options.on_reset,
             cancelled: interrupted,
             counters: Arc::default(),
+            watch: None,
         };
         if options.first_sync && syncer.file.position()?.is_none() {
             syncer.sync(SyncOptions::default()).map_err(|error| error.context("first sync"))?;
@@ -58,7 +59,7 @@ impl Replica {
         }
         sidecar::write(syncer.file.path(), &sync_url, syncer.primary.protocol())?;
         let worker = schedule.map(|schedule| start_worker(host, &syncer, schedule)).transpose()?;
-        Ok(Replica { syncer, sync_url, options, echo: RefCell::default(), worker })
+        Ok(Replica { syncer, sync_url, options, echo: RefCell::default(), worker, process: std::process::id() })
     }
 }
 
@@ -88,29 +89,13 @@ fn schedule(options: &Options) -> Result<Option<Schedule>> {
         (false, Some(interval)) => Schedule::Every(interval),
         (false, None) => return Ok(None),
     };
-    if !threadsafe() {
-        let text = "this SQLite was built without threads, so there can be no worker; leave out \
-                    the options live and sync_interval, and call replica_sync()";
-        return Err(Error::new(Kind::BadArgument, text));
-    }
     Ok(Some(schedule))
 }
 
 /// A worker beside `syncer`, with a connection of its own.
 fn start_worker(host: HostDb, syncer: &Syncer, schedule: Schedule) -> Result<Worker> {
     let (closing, cancelled) = closing_flag();
-    let patience =
-        LockPatience { timeout: syncer.file.lock_timeout(), cancelled: cancelled.clone() };
-    let (file, _) = ReplicaFile::open(host, patience)?;
-    let of_worker = Syncer {
-        file,
-        primary: syncer.primary.clone(),
-        timeout: syncer.timeout,
-        on_reset: syncer.on_reset,
-        cancelled,
-        counters: syncer.counters.clone(),
-    };
-    Worker::start(of_worker, closing, schedule)
+    Worker::start(syncer.beside(host, cancelled)?, closing, schedule)
 }
 
 fn token_from_environment() -> Option<String> {

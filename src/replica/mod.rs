@@ -9,6 +9,7 @@ mod attach;
 mod file;
 pub mod options;
 mod page_buffer;
+mod progress;
 mod run;
 mod script;
 mod sidecar;
@@ -29,6 +30,7 @@ use self::write::Echo;
 use crate::error::Result;
 
 pub use self::attach::Request;
+pub use self::progress::{Progress, WatchedSync};
 pub use self::status::Status;
 pub use self::sync::SyncReport;
 pub use self::write::WriteReport;
@@ -42,9 +44,18 @@ pub struct Replica {
     /// Brings back what this connection writes, unless a worker does.
     echo: RefCell<Option<Echo>>,
     worker: Option<Worker>,
+    /// The process that attached it.
+    process: u32,
 }
 
 impl Replica {
+    /// Whether this is a copy in a child process. Its worker, its connections
+    /// and its locks belong to the parent, and SQLite's own must not be used
+    /// across a fork either (sqlite.org/howtocorrupt.html 2.6).
+    pub fn is_forked(&self) -> bool {
+        self.process != std::process::id()
+    }
+
     /// The URL that it is attached to, without a token.
     pub fn sync_url(&self) -> &str {
         &self.sync_url

@@ -9,7 +9,9 @@ use super::apply::{Apply, Base};
 use super::file::ReplicaFile;
 use super::options::{OnReset, SyncOptions};
 use super::status::Counters;
+use super::transaction::LockPatience;
 use crate::error::{Error, Kind, Result};
+use crate::host::{HostDb, threadsafe};
 use crate::primary::{Cancelled, Patience, Position, Primary, PullEnd, Pulled};
 
 /// How often a pull starts over because another process changed the file's
@@ -44,9 +46,37 @@ pub struct Syncer {
     /// Whether a running call is to end.
     pub cancelled: Cancelled,
     pub counters: Arc<Mutex<Counters>>,
+    /// Is told how far a pull is: frames received, frames to come.
+    pub watch: Option<Watch>,
 }
 
+pub type Watch = Box<dyn Fn(u64, Option<u64>) + Send>;
+
 impl Syncer {
+    /// Another one for the same file, with a connection of its own beside
+    /// `host`, to be used on another thread.
+    pub fn beside(&self, host: HostDb, cancelled: Cancelled) -> Result<Syncer> {
+        if !threadsafe() {
+            return Err(Error::new(
+                Kind::Local,
+                "this SQLite was built without threads, so nothing can run beside it; call \
+                 replica_sync() instead",
+            ));
+        }
+        let timeout = self.file.lock_timeout();
+        let (file, _) =
+            ReplicaFile::open(host, LockPatience { timeout, cancelled: cancelled.clone() })?;
+        Ok(Syncer {
+            file,
+            primary: self.primary.clone(),
+            timeout: self.timeout,
+            on_reset: self.on_reset,
+            cancelled,
+            counters: self.counters.clone(),
+            watch: None,
+        })
+    }
+
     /// Brings the file to what the primary has now.
     pub fn sync(&self, options: SyncOptions) -> Result<SyncReport> {
         let started = Instant::now();
@@ -136,7 +166,7 @@ impl Syncer {
         options: SyncOptions,
         report: &mut SyncReport,
     ) -> Result<(Option<Pulled>, Attempt)> {
-        let mut apply = Apply::new(&self.file, base);
+        let mut apply = Apply::new(&self.file, base).watched_by(self.watch.as_ref());
         let outcome = self.primary.pull(from, &mut apply, &self.patience(options));
         report.pages_written += apply.pages_written();
         let (conflict, reached) = (apply.conflict(), apply.reached());

@@ -38,7 +38,25 @@ pub enum Schedule {
 pub struct Worker {
     closing: Arc<AtomicBool>,
     close: Sender<()>,
-    thread: Option<JoinHandle<()>>,
+    thread: Option<Thread<()>>,
+}
+
+/// A running thread of ours.
+pub struct Thread<T>(JoinHandle<T>);
+
+impl<T: Send + 'static> Thread<T> {
+    pub fn start(body: impl FnOnce() -> T + Send + 'static) -> Result<Thread<T>> {
+        std::thread::Builder::new()
+            .name("replica".to_owned())
+            .spawn(body)
+            .map(Thread)
+            .map_err(|error| Error::new(Kind::Local, format!("cannot start a thread: {error}")))
+    }
+
+    /// Waits for its end. A panic comes back as an error.
+    pub fn join(self) -> Result<T> {
+        self.0.join().map_err(|_| Error::new(Kind::Panic, "internal error: a thread panicked"))
+    }
 }
 
 /// The worker's wish to end, for the waits of its syncer.
@@ -53,10 +71,7 @@ impl Worker {
     /// `closing` is set.
     pub fn start(syncer: Syncer, closing: Arc<AtomicBool>, schedule: Schedule) -> Result<Worker> {
         let (close, closed) = channel();
-        let thread = std::thread::Builder::new()
-            .name("replica".to_owned())
-            .spawn(move || run(&syncer, schedule, &closed))
-            .map_err(|error| Error::new(Kind::Local, format!("cannot start a thread: {error}")))?;
+        let thread = Thread::start(move || run(&syncer, schedule, &closed))?;
         Ok(Worker { closing, close, thread: Some(thread) })
     }
 }

@@ -1,7 +1,7 @@
 //! The table of SQL functions, and their bodies.
 
 use super::arguments::{frame_no, optional_text, seconds, text, values};
-use super::{Connection, json};
+use super::{Connection, json, let_go};
 use crate::error::{Error, Kind, Result};
 use crate::host::value::{Argument, Output};
 use crate::host::{libversion, sourceid};
@@ -103,7 +103,7 @@ fn set_token(connection: &Connection, args: &[Argument]) -> Result<Output> {
 /// `replica_detach()`: 1, or 0 where nothing was attached.
 fn detach(connection: &Connection, _: &[Argument]) -> Result<Output> {
     let mut attached = connection.replica.try_borrow_mut().map_err(|_| in_use())?;
-    Ok(Output::Integer(i64::from(attached.take().is_some())))
+    Ok(Output::Integer(i64::from(let_go(attached.take()))))
 }
 
 fn in_use() -> Error {

@@ -4,6 +4,7 @@
 mod arguments;
 mod functions;
 mod json;
+mod progress_table;
 mod status_table;
 
 use std::cell::RefCell;
@@ -21,9 +22,18 @@ pub struct Connection {
 }
 
 impl Connection {
+    fn is_attached(&self) -> bool {
+        self.replica.borrow().is_some()
+    }
+
     /// Runs `body` with the attached replica.
     fn with_replica<T>(&self, body: impl FnOnce(&Replica) -> Result<T>) -> Result<T> {
         match &*self.replica.borrow() {
+            Some(replica) if replica.is_forked() => Err(Error::new(
+                Kind::Misuse,
+                "this process was forked after replica_attach; open the database anew in the \
+                 child process",
+            )),
             Some(replica) => body(replica),
             None => Err(Error::new(
                 Kind::Misuse,
@@ -31,6 +41,22 @@ impl Connection {
             )),
         }
     }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        let_go(self.replica.get_mut().take());
+    }
+}
+
+/// Ends a replica; whether there was one. In a forked child there is no thread
+/// to join and no lock to give back: what belongs to the parent is left alone.
+fn let_go(replica: Option<Replica>) -> bool {
+    let attached = replica.is_some();
+    if let Some(forked) = replica.filter(Replica::is_forked) {
+        std::mem::forget(forked);
+    }
+    attached
 }
 
 /// Adds all functions and tables to a connection.
@@ -43,5 +69,6 @@ pub fn register(host: HostDb) -> Result<()> {
             function::create(host, function.name, *arity, body)?;
         }
     }
+    vtab::create(host, Box::new(progress_table::ProgressTable(connection.clone())))?;
     vtab::create(host, Box::new(status_table::StatusTable(connection)))
 }

@@ -6,7 +6,7 @@ use super::Connection;
 use crate::error::Result;
 use crate::host::value::{Argument, Output};
 use crate::host::vtab::{Rows, Table};
-use crate::replica::Status;
+use crate::replica::{Replica, Status};
 
 /// One row for the replica of this connection, none while nothing is attached.
 pub struct StatusTable(pub Rc<Connection>);
@@ -29,9 +29,9 @@ impl Table for StatusTable {
     }
 
     fn rows(&self, _: &[Option<Argument>]) -> Result<Box<dyn Rows>> {
-        let rows = match &*self.0.replica.borrow() {
-            Some(replica) => vec![row(replica.status()?)],
-            None => Vec::new(),
+        let rows = match self.0.is_attached() {
+            true => vec![row(self.0.with_replica(Replica::status)?)],
+            false => Vec::new(),
         };
         Ok(Box::new(rows.into_iter()))
     }

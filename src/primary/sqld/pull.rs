@@ -166,7 +166,7 @@ impl<'a> Pull<'a> {
             count += 1;
             at.take(frame, session, *sink)?;
             if at.frames % PROGRESS == 0 {
-                sink.progress(at.frames, total);
+                sink.progress(at.next - first, total);
             }
             Ok(())
         })?;

@@ -1,0 +1,69 @@
+//! The table `replica_sync_progress`: reading it is a sync, whose rows come as
+//! the work goes on.
+
+use std::rc::Rc;
+
+use super::Connection;
+use super::arguments::optional_text;
+use crate::error::Result;
+use crate::host::value::{Argument, Output};
+use crate::host::vtab::{Rows, Table};
+use crate::replica::options::SyncOptions;
+use crate::replica::{Progress, WatchedSync};
+
+pub struct ProgressTable(pub Rc<Connection>);
+
+impl Table for ProgressTable {
+    fn name(&self) -> &'static str {
+        "replica_sync_progress"
+    }
+
+    fn schema(&self) -> &'static str {
+        "CREATE TABLE x(phase TEXT, frames_done INTEGER, frames_total INTEGER, bytes INTEGER, \
+         percent REAL, elapsed_ms INTEGER, options TEXT HIDDEN)"
+    }
+
+    fn visible_columns(&self) -> usize {
+        6
+    }
+
+    fn hidden_columns(&self) -> usize {
+        1
+    }
+
+    fn rows(&self, arguments: &[Option<Argument>]) -> Result<Box<dyn Rows>> {
+        let options = match optional_text("options", arguments[0].as_ref())? {
+            Some(json) => SyncOptions::parse(json)?,
+            None => SyncOptions::default(),
+        };
+        let host = self.0.host;
+        let sync = self.0.with_replica(|replica| replica.watched_sync(host, options))?;
+        Ok(Box::new(sync))
+    }
+}
+
+impl Rows for WatchedSync {
+    fn next(&mut self) -> Result<Option<Vec<Output>>> {
+        Ok(self.next_report()?.map(row))
+    }
+}
+
+fn row(progress: Progress) -> Vec<Output> {
+    let number = |value: Option<u64>| value.and_then(|value| i64::try_from(value).ok()).into();
+    let percent = match progress.frames_total {
+        Some(0) => Output::Real(100.0),
+        Some(total) => {
+            let percent = progress.frames_done as f64 * 100.0 / total as f64;
+            Output::Real((percent.min(100.0) * 10.0).round() / 10.0)
+        }
+        None => Output::Null,
+    };
+    vec![
+        Output::Text(progress.phase.to_owned()),
+        number(Some(progress.frames_done)),
+        number(progress.frames_total),
+        number(Some(progress.bytes)),
+        percent,
+        number(Some(progress.elapsed_ms)),
+    ]
+}
