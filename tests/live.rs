@@ -90,7 +90,8 @@ fn an_interval_pulls_by_itself_and_leaves_out_what_a_sync_has_done() {
 fn a_live_write_is_readable_when_it_returns() {
     let (sqld, _folder, db, mut shell) = replica_with(r#"{"live": true}"#);
     for i in 1..=50 {
-        let written = shell.json(&format!("SELECT replica_write('INSERT INTO t(x) VALUES (?)', {i})"));
+        let written =
+            shell.json(&format!("SELECT replica_write('INSERT INTO t(x) VALUES (?)', {i})"));
         assert_eq!(written["synced"], true, "{written}");
         assert_eq!(shell.run("SELECT max(x) FROM t"), i.to_string());
     }
@@ -141,7 +142,9 @@ fn detach_and_quit_do_not_wait_for_the_network() {
     // Simulated: a primary that takes connections and never says a word.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", silent.local_addr().unwrap());
-    for options in [r#"{"live": true, "first_sync": false}"#, r#"{"sync_interval": 0.1, "first_sync": false}"#] {
+    for options in
+        [r#"{"live": true, "first_sync": false}"#, r#"{"sync_interval": 0.1, "first_sync": false}"#]
+    {
         let (_folder, db) = empty_place();
         let mut shell = Shell::loaded(&db);
         attach(&mut shell, &url, options);
@@ -165,7 +168,7 @@ fn a_live_replica_says_nothing_on_stdout_or_stderr() {
     sqld.stop();
     let script = format!(
         "{}SELECT replica_attach('{}', NULL, '{{\"live\": true}}') IS NOT NULL;\n.shell sleep 0.5\n",
-        load(),
+        common::shell::load(),
         sqld.url()
     );
     let output = common::shell(&db, &script);

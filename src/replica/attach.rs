@@ -59,7 +59,14 @@ impl Replica {
         }
         sidecar::write(syncer.file.path(), &sync_url, syncer.primary.protocol())?;
         let worker = schedule.map(|schedule| start_worker(host, &syncer, schedule)).transpose()?;
-        Ok(Replica { syncer, sync_url, options, echo: RefCell::default(), worker, process: std::process::id() })
+        Ok(Replica {
+            syncer,
+            sync_url,
+            options,
+            echo: RefCell::default(),
+            worker,
+            process: std::process::id(),
+        })
     }
 }
 
