@@ -32,7 +32,7 @@ const ONLY_IN: &[(&str, &[&str], &str)] = &[
     ("std::net", &["primary/"], "one folder talks to the network"),
     ("thread::spawn", &[], "threads have a name: thread::Builder"),
     ("thread::Builder", &["replica/worker.rs", "primary/"], "threads have one owner each"),
-    ("thread::scope", &["primary/"], "threads have one owner each"),
+    ("thread::scope", &["replica/worker.rs", "primary/"], "threads have one owner each"),
     ("process::Command", &[], "the host's children are not ours"),
     ("std::env", &["replica/"], "the environment is read in one place"),
     ("println!", &[], "the host's output is not ours"),
