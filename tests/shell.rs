@@ -332,6 +332,7 @@ fn written_values_keep_their_type() {
         ("integral real", "2.0"),
         ("tiny", "5e-324"),
         ("huge", "1.7976931348623157e308"),
+        ("infinite", "9e999"),
         ("text", "'ä€𝄞''\"'"),
         ("empty text", "''"),
         ("number as text", "'42'"),

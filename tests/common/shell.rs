@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::extension;
 
 /// No script and no statement of a test takes this long.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What a shell that ran a script left behind.
 #[derive(Debug)]
@@ -106,23 +106,25 @@ pub fn load() -> String {
     format!(".load {}\n", extension().display())
 }
 
-/// The message in an error line of the shell, which puts `Runtime error near
-/// line 3: ` before it and ` (14)` after it, differently in each version.
+/// The message in an error line of the shell.
 pub fn error_in(text: &str) -> Option<String> {
-    let line = text.lines().find(|line| {
-        ["Error: ", "Runtime error", "Parse error", "Error near line"]
-            .iter()
-            .any(|start| line.starts_with(start))
-    })?;
+    error_and_code(text).map(|(message, _)| message)
+}
+
+/// Message and result code in an error line of the shell, which puts `Runtime
+/// error near line 3: ` before it and ` (14)` after it, differently in each
+/// version; code 1 is left out.
+pub fn error_and_code(text: &str) -> Option<(String, i32)> {
+    let starts = ["Error: ", "Runtime error", "Parse error", "Error near line"];
+    let line = text.lines().find(|line| starts.iter().any(|start| line.starts_with(start)))?;
     let mut message = line.split_once(": ")?.1;
     message = message.strip_prefix("stepping, ").unwrap_or(message);
     if let Some((before, code)) = message.rsplit_once(" (") {
-        let code = code.trim_end_matches(')');
-        if !code.is_empty() && code.bytes().all(|byte| byte.is_ascii_digit()) {
-            message = before;
+        if let Some(Ok(code)) = code.strip_suffix(')').map(str::parse) {
+            return Some((before.to_owned(), code));
         }
     }
-    Some(message.to_owned())
+    Some((message.to_owned(), 1))
 }
 
 /// A shell that stays open, one statement at a time.

@@ -1,0 +1,55 @@
+//! The same story told by another host: Python's `apsw`, which brings the
+//! newest SQLite. The scripts are beside this file in `hosts/`, one process
+//! each, because a process stays with the SQLite that loaded the extension.
+
+mod common;
+
+use std::process::Command;
+
+use common::*;
+
+/// Runs a script of `tests/hosts/` with the library and the primary's URL.
+fn python(script: &str, sqld: &Sqld, db: &std::path::Path) -> String {
+    let output = Command::new(tool("PYTHON", "venv/bin/python"))
+        .arg(format!("tests/hosts/{script}"))
+        .arg(extension())
+        .arg(sqld.url())
+        .arg(db)
+        .env_remove("REPLICA_TOKEN")
+        .env_remove("TURSO_AUTH_TOKEN")
+        .output()
+        .expect("python starts");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+    println!("{stdout}");
+    assert!(output.status.success(), "{script}: {}\n{stdout}\n{stderr}", output.status);
+    stdout
+}
+
+#[test]
+fn the_newest_sqlite_tells_the_same_story() {
+    let sqld = Sqld::start();
+    sqld.execute(
+        "CREATE TABLE orders(id INTEGER PRIMARY KEY, item TEXT UNIQUE); \
+         INSERT INTO orders VALUES (7, 'lantern')",
+    );
+    let (_folder, db) = empty_place();
+    python("story.py", &sqld, &db);
+    assert_replica_equals_primary(&db, &sqld);
+}
+
+#[test]
+fn two_hundred_lives_of_a_connection_leak_nothing() {
+    let sqld = Sqld::start();
+    sqld.execute("CREATE TABLE t(x); INSERT INTO t VALUES (zeroblob(100000))");
+    let (_folder, db) = empty_place();
+    python("leaks.py", &sqld, &db);
+    assert_replica_equals_primary(&db, &sqld);
+}
+
+#[test]
+fn a_second_sqlite_library_in_the_process_is_refused() {
+    let sqld = Sqld::start();
+    let (_folder, db) = empty_place();
+    python("second_library.py", &sqld, &db);
+}
