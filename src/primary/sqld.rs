@@ -8,7 +8,9 @@
 mod follow;
 mod progress;
 mod pull;
+mod ranges;
 
+use std::cell::Cell;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -84,6 +86,17 @@ impl From<Error> for Refusal {
     fn from(error: Error) -> Refusal {
         Refusal::Error(error)
     }
+}
+
+/// Frames of the log, by one call.
+struct Wanted<'a> {
+    method: Method,
+    /// Number of the first frame.
+    next: u64,
+    session: &'a Session,
+    patience: &'a Patience,
+    /// When this is set, the rest of the answer is not read.
+    enough: Option<&'a Cell<bool>>,
 }
 
 impl Sqld {
@@ -204,18 +217,15 @@ impl Sqld {
         Ok(session)
     }
 
-    /// The frames from `next` on, as one call of `method` yields them, given
-    /// to `each` as they arrive.
+    /// The frames that `wanted` asks for, given to `each` as they arrive.
     fn frames(
         &self,
-        method: Method,
-        next: FrameNo,
-        session: &Session,
-        patience: &Patience,
+        wanted: &Wanted<'_>,
         bytes: &mut u64,
         each: &mut dyn FnMut(Frame<'_>) -> Result<()>,
     ) -> std::result::Result<(), Refusal> {
-        let message = wal_log::log_offset(next);
+        let Wanted { method, next, session, patience, enough } = wanted;
+        let message = wal_log::log_offset(FrameNo(*next));
         let mut answer = self.call(method.name(), &message, Some(session), patience)?;
         let mut reader = FrameReader::new(method.shape());
         let mut buffer = vec![0; CHUNK];
@@ -226,6 +236,9 @@ impl Sqld {
             }
             *bytes += read as u64;
             reader.feed(&buffer[..read], each)?;
+            if enough.is_some_and(Cell::get) {
+                return Ok(());
+            }
         }
         match reader.status() {
             Some(status) if status.code == 0 => Ok(()),

@@ -6,14 +6,14 @@
 //! the next frame or the end, because only then is known whether more follows.
 
 use super::progress::Progress;
-use super::{Backoff, Method, Refusal, Session, Sqld};
+use super::ranges::{self, Stretch};
+use super::{Backoff, Method, Refusal, Session, Sqld, Wanted};
 use crate::error::{Error, Kind, Result};
 use crate::primary::{Patience, Position, PullEnd, Pulled, Sink};
-use crate::units::FrameNo;
 
 /// sqld answers a batch with this many frames, or up to the end of the
 /// transaction that they end in; with fewer only at the head of its log.
-const BATCH: u64 = 1024;
+pub(super) const BATCH: u64 = 1024;
 
 /// A primary that keeps forgetting us is not asked more often than this.
 const MAX_HELLOS: u32 = 4;
@@ -59,8 +59,13 @@ impl<'a> Pull<'a> {
         };
         let (mut resumed_at, mut retry) = (None, None);
         loop {
-            let step = match self.batch(&session) {
-                Ok(frames) => self.after_batch(frames, &mut session),
+            let read = match self.long_stretch(&session) {
+                Some(last) => self.ranges(&session, last).map(|()| None),
+                None => self.batch(&session).map(Some),
+            };
+            let step = match read {
+                Ok(None) => Ok(!self.at.open && self.head.is_some() && self.is_at_head()),
+                Ok(Some(frames)) => self.after_batch(frames, &mut session),
                 Err(Refusal::NeedSnapshot) => self.after_snapshot(&mut session),
                 Err(refusal) => Err(refusal),
             };
@@ -155,14 +160,29 @@ impl<'a> Pull<'a> {
         }
     }
 
+    /// The end of a stretch that is long enough to be read in ranges: the head,
+    /// as far as it is known. While the session's token is valid, the log has
+    /// not gone back behind it.
+    fn long_stretch(&self, session: &Session) -> Option<u64> {
+        let last = self.head.or(session.head)?;
+        (last + 1 >= self.at.next + ranges::WORTH).then_some(last)
+    }
+
+    fn ranges(&mut self, session: &Session, last: u64) -> std::result::Result<(), Refusal> {
+        let first = self.from.map_or(0, |from| from.at + 1);
+        let stretch = Stretch { sqld: self.sqld, session, first, last, patience: self.patience };
+        stretch.read(&mut self.at, self.sink, &mut self.bytes)
+    }
+
     /// One batch; yields how many frames it had.
     fn batch(&mut self, session: &Session) -> std::result::Result<u64, Refusal> {
         let Pull { sqld, sink, patience, at, bytes, head, from, .. } = self;
         let first = from.map_or(0, |from| from.at + 1);
         let total = head.map(|head| (head + 1).saturating_sub(first));
         let mut count = 0;
-        let next = FrameNo(at.next);
-        sqld.frames(Method::Batch, next, session, patience, bytes, &mut |frame| {
+        let wanted =
+            Wanted { method: Method::Batch, next: at.next, session, patience, enough: None };
+        sqld.frames(&wanted, bytes, &mut |frame| {
             count += 1;
             at.take(frame, session, *sink)?;
             if at.frames % PROGRESS == 0 {
@@ -238,10 +258,11 @@ impl<'a> Pull<'a> {
     /// frame first.
     fn snapshot(&mut self, session: &Session) -> std::result::Result<(), Refusal> {
         let Pull { sqld, sink, patience, at, bytes, .. } = self;
-        let (wanted, mut newest, mut before, mut size) = (at.next, None, None, None);
+        let (next, mut newest, mut before, mut size) = (at.next, None, None, None);
         let absurd =
             |text: &str| Error::new(Kind::Protocol, format!("the primary's snapshot {text}"));
-        sqld.frames(Method::Snapshot, FrameNo(wanted), session, patience, bytes, &mut |frame| {
+        let wanted = Wanted { method: Method::Snapshot, next, session, patience, enough: None };
+        sqld.frames(&wanted, bytes, &mut |frame| {
             let number = frame.frame_no.0;
             if size.is_some() {
                 return Err(absurd("goes on after its end"));
@@ -253,7 +274,7 @@ impl<'a> Pull<'a> {
             newest = newest.or(before);
             size = Some(frame.size_after).filter(|size| *size != 0);
             // Older frames say what the sink has already.
-            if number >= wanted {
+            if number >= next {
                 at.page(frame, *sink)?;
                 if at.frames % PROGRESS == 0 {
                     sink.progress(at.frames, None);
@@ -261,7 +282,7 @@ impl<'a> Pull<'a> {
             }
             Ok(())
         })?;
-        let newest = newest.filter(|newest| *newest >= wanted);
+        let newest = newest.filter(|newest| *newest >= next);
         let newest = newest.ok_or_else(|| absurd("holds nothing that was asked for"))?;
         let size = size.ok_or_else(|| absurd("has no end"))?;
         at.next = newest + 1;
