@@ -29,7 +29,7 @@ demo: $(EXTENSION) $(SQLD) $(SHELL_OK) ## the session of the README against a re
 	@tests/demo.sh $(EXTENSION)
 
 test: $(SQLD) $(SHELL_OK) ## all tests, against a real sqld and the real sqlite3 shell
-	cargo test --locked
+	cargo test --locked --no-fail-fast
 
 check: $(VENV) ## formatting and lints
 	cargo fmt --check

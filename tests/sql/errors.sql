@@ -34,7 +34,6 @@ SELECT replica_attach('libsql://127.0.0.1?tls=maybe');
 
 -- The network.
 SELECT replica_attach('$NOBODY', NULL, '{"timeout": 1}');
-SELECT replica_attach('http://no-such-host.invalid', NULL, '{"timeout": 1}');
 SELECT replica_attach('$TOKENS');
 SELECT replica_attach('$TOKENS', 'nonsense');
 
