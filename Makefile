@@ -8,6 +8,7 @@ DLL       := $(if $(filter Darwin,$(shell uname -s)),dylib,so)
 EXTENSION := dist/replica.$(DLL)
 VENV      := $(TOOLS)/venv/requirements.txt
 SHELL_OK  := $(TOOLS)/shell
+PEERS     := $(TOOLS)/venv/peers.txt
 SOURCES   := Cargo.toml Cargo.lock build.rs $(shell find src -name '*.rs')
 
 # bindgen (a build dependency) wants libclang and gcc's own C headers.
@@ -17,13 +18,13 @@ export BINDGEN_EXTRA_CLANG_ARGS  = -I$(shell gcc -print-file-name=include)
 export SQLD   := $(TOOLS)/sqld
 export PYTHON := $(TOOLS)/venv/bin/python
 
-.PHONY: build help demo test check symbols env clean distclean
+.PHONY: build help demo test check bench bench-plot symbols env clean distclean
 
 build: $(EXTENSION) ## build dist/replica.so (release); the default
 	@echo "$(EXTENSION) is up to date; 'make help' lists the other targets"
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | sed 's/[$$][$$]/$$/' | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | sed 's/[$$][$$]/$$/' | expand -t 18
 
 demo: $(EXTENSION) $(SQLD) $(SHELL_OK) ## the session of the README against a real local sqld
 	@tests/demo.sh $(EXTENSION)
@@ -34,6 +35,13 @@ test: $(SQLD) $(SHELL_OK) ## all tests, against a real sqld and the real sqlite3
 check: $(VENV) ## formatting and lints
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
+
+bench: $(EXTENSION) $(SQLD) $(PEERS) ## beside libsql's client: times, round trips, memory (minutes)
+	cargo bench --locked --bench apply
+	$(PYTHON) benches/bench.py $(CASES)
+
+bench-plot: ## draw benches/bench.svg from the last `make bench`
+	$(PYTHON) benches/plot.py
 
 symbols: $(EXTENSION) ## prove that the library exports its entry points and contains no SQLite
 	@tests/symbols.sh $(EXTENSION)
@@ -59,6 +67,10 @@ $(VENV): .ci/requirements.txt
 
 $(SQLD): $(VENV)
 	@.ci/tools.sh sqld
+
+# What `make bench` compares with; nothing else needs it.
+$(PEERS): .ci/peers.txt | $(VENV)
+	@.ci/tools.sh peers
 
 $(SHELL_OK):
 	@.ci/tools.sh shell

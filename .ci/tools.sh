@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what building and testing need: tools.sh venv|sqld|shell
+# Installs what building, testing and comparing need: tools.sh venv|sqld|shell|peers
 #
 # Everything but the sqlite3 shell goes into .tools/. Run by the Makefile.
 set -euo pipefail
@@ -67,6 +67,14 @@ sqld() {
     "$tools/sqld" --version >/dev/null || fail "the unpacked sqld does not run"
 }
 
+# What the benchmarks compare with.
+peers() {
+    say "installing the Python packages of .ci/peers.txt into .tools/venv"
+    "$tools/venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-cache-dir \
+        --requirement .ci/peers.txt
+    cp .ci/peers.txt "$tools/venv/peers.txt"
+}
+
 # The stock sqlite3 shell, with loadable extensions.
 shell() {
     command -v sqlite3 >/dev/null || install_package sqlite3 "the sqlite3 shell"
@@ -77,6 +85,6 @@ shell() {
 }
 
 case ${1-} in
-    venv | sqld | shell) "$1" ;;
-    *) fail "usage: tools.sh venv|sqld|shell" ;;
+    venv | sqld | shell | peers) "$1" ;;
+    *) fail "usage: tools.sh venv|sqld|shell|peers" ;;
 esac

@@ -1,0 +1,189 @@
+"""One measured piece of work in a process of its own: child.py NAME OPTIONS.
+
+Prints a JSON object: seconds, peak_mb (of this process), and what else the
+work reports. The peer is libsql's own client through its Python package.
+"""
+
+import json
+import os
+import resource
+import sys
+import threading
+import time
+import urllib.request
+
+OPTIONS = json.loads(sys.argv[2])
+PATH = os.path.join(OPTIONS["folder"], "app.db")
+
+
+def open_replica(path=PATH, options="{}", attach=True):
+    import apsw
+
+    connection = apsw.Connection(path)
+    connection.enable_load_extension(True)
+    connection.load_extension(OPTIONS["extension"], "sqlite3_replica_init")
+    if attach:
+        connection.execute("SELECT replica_attach(?, NULL, ?)", (OPTIONS["url"], options)).fetchall()
+    return connection
+
+
+def open_peer():
+    import libsql_experimental
+
+    connection = libsql_experimental.connect(PATH, sync_url=OPTIONS["url"], auth_token="")
+    connection.sync()
+    return connection
+
+
+def primary(sql):
+    """Runs a statement on the primary, past replica and link."""
+    body = json.dumps({"requests": [{"type": "execute", "stmt": {"sql": sql}}, {"type": "close"}]})
+    request = urllib.request.Request(OPTIONS["primary"] + "/v3/pipeline", body.encode())
+    urllib.request.urlopen(request).read()
+
+
+def report(seconds, **more):
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    files = {
+        suffix: os.path.getsize(PATH + suffix) / 1e6 if os.path.exists(PATH + suffix) else 0
+        for suffix in ("", "-wal")
+    }
+    print(json.dumps({"seconds": seconds, "peak_mb": peak, "db_mb": files[""], "wal_mb": files["-wal"], **more}))
+
+
+def timed(call, count, between=lambda: None):
+    times = []
+    for _ in range(count):
+        between()
+        start = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - start)
+    return times
+
+
+def first_sync():
+    import apsw  # noqa: F401  The interpreter's own start is not counted.
+
+    start = time.perf_counter()
+    connection = open_replica()
+    seconds = time.perf_counter() - start
+    rows = connection.execute("SELECT count(*) FROM t").fetchone()[0]
+    report(seconds, rows=rows)
+
+
+def first_sync_peer():
+    import libsql_experimental  # noqa: F401
+
+    start = time.perf_counter()
+    connection = open_peer()
+    seconds = time.perf_counter() - start
+    rows = connection.execute("SELECT count(*) FROM t").fetchall()[0][0]
+    report(seconds, rows=rows)
+
+
+def latencies():
+    connection = open_replica(options=OPTIONS.get("options", "{}"))
+    insert = "SELECT replica_write('INSERT INTO t(x) VALUES (?)', 1)"
+    measure(
+        lambda: connection.execute("SELECT replica_sync()").fetchall(),
+        lambda: connection.execute(insert).fetchall(),
+    )
+
+
+def latencies_peer():
+    connection = open_peer()
+
+    def write():
+        connection.execute("INSERT INTO t(x) VALUES (1)")
+        connection.commit()
+
+    measure(connection.sync, write)
+
+
+def measure(sync, write):
+    count = OPTIONS["count"]
+    sync()
+    nothing = timed(sync, count)
+    row = timed(sync, count, lambda: primary("INSERT INTO t(x) VALUES (2)"))
+    write()
+    own = timed(write, count)
+    report(0, nothing=nothing, row=row, own=own)
+
+
+def catch_up():
+    """A replica that is far behind, while another connection reads."""
+    import apsw
+
+    connection = open_replica()
+    for sql in OPTIONS["statements"]:
+        primary(sql)
+    stop, reads = threading.Event(), []
+
+    def read():
+        reader = apsw.Connection(PATH)
+        while not stop.is_set():
+            start = time.perf_counter()
+            reader.execute("SELECT sum(v) FROM counters").fetchall()
+            reads.append(time.perf_counter() - start)
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    start = time.perf_counter()
+    result = json.loads(connection.execute("SELECT replica_sync()").fetchone()[0])
+    seconds = time.perf_counter() - start
+    stop.set()
+    thread.join()
+    check = connection.execute("PRAGMA integrity_check").fetchone()[0]
+    report(seconds, **result, integrity=check, reads=len(reads), slowest_read=max(reads))
+
+
+def point_select():
+    """Rows by primary key, from a replica and from a plain copy in turn."""
+    import apsw
+
+    connection = open_replica(options=OPTIONS.get("options", "{}"))
+    copy = os.path.join(OPTIONS["folder"], "copy.db")
+    connection.execute("VACUUM INTO ?", (copy,))
+    plain = apsw.Connection(copy)
+    plain.execute("PRAGMA journal_mode=WAL").fetchall()
+    beside = apsw.Connection(PATH)
+    rows = connection.execute("SELECT max(id) FROM t").fetchone()[0]
+
+    def run(db):
+        cursor = db.cursor()
+        start = time.perf_counter()
+        for i in range(20000):
+            cursor.execute("SELECT x FROM t WHERE id = ?", (i * 7919 % rows + 1,)).fetchone()
+        return (time.perf_counter() - start) / 20000
+
+    times = {"replica": [], "beside": [], "plain": []}
+    for _ in range(OPTIONS["count"]):
+        for name, db in (("plain", plain), ("replica", connection), ("beside", beside)):
+            times[name].append(run(db))
+    report(0, **times)
+
+
+def lag():
+    """From the primary's answer to a commit until another process sees it."""
+    import apsw
+
+    connection = open_replica(options='{"live": true}')
+    reader = apsw.Connection(PATH)
+    time.sleep(0.5)
+    cursor = reader.cursor()
+    count = lambda: cursor.execute("SELECT count(*) FROM t").fetchone()[0]  # noqa: E731
+    late = []
+    for _ in range(OPTIONS["count"]):
+        before = count()
+        start = time.perf_counter()
+        primary("INSERT INTO t(x) VALUES (3)")
+        answered = time.perf_counter()
+        while count() == before:
+            pass
+        late.append(time.perf_counter() - answered)
+        time.sleep(max(0, 0.01 - (time.perf_counter() - start)))
+    report(0, late=late)
+    connection.close()
+
+
+globals()[sys.argv[1]]()
