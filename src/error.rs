@@ -45,6 +45,9 @@ pub enum Kind {
     /// A write was sent and no answer came: it may have happened or not.
     /// Never retried by us.
     OutcomeUnknown,
+    /// The primary has ended the open transaction, or the way to it is lost:
+    /// nothing of it took effect.
+    TransactionLost,
     /// A local lock was not free within the busy timeout.
     Busy,
     /// The primary's own lock is taken by another writer.
@@ -91,7 +94,7 @@ impl Error {
             Kind::Protocol => code::PROTOCOL,
             Kind::NotAllowed => code::READONLY,
             Kind::Remote(extended) => remote_code(extended),
-            Kind::Interrupted => code::ABORT,
+            Kind::Interrupted | Kind::TransactionLost => code::ABORT,
             Kind::Panic => code::INTERNAL,
         }
     }
@@ -100,6 +103,12 @@ impl Error {
     /// effect, and the cause may pass.
     pub fn can_retry(&self) -> bool {
         matches!(self.kind, Kind::Unreachable | Kind::Unavailable | Kind::Busy | Kind::RemoteBusy)
+    }
+
+    /// The same error with a semicolon and `after` behind its text.
+    pub fn and(mut self, after: &str) -> Error {
+        self.text = format!("{}; {after}", self.text);
+        self
     }
 
     /// The same error with `before` and a colon in front of its text.

@@ -12,9 +12,12 @@
 
 mod json;
 mod protobuf;
+mod steps;
 
+pub use self::steps::lost as transaction_lost;
+use self::steps::{Condition, Layout, Steps};
 use crate::error::{Error, Kind, Result};
-use crate::proto::statement::{Statement, StatementResult, transaction_word};
+use crate::proto::statement::{Rows, Statement, StatementResult};
 use crate::proto::value::Value;
 
 /// How a pipeline is written down.
@@ -48,6 +51,23 @@ pub enum Request<'a> {
     Execute(&'a Statement),
     /// All or nothing.
     Transaction(&'a [Statement]),
+    /// All or nothing.
+    Rows(Rows<'a>),
+    /// Opens a transaction in the stream: DEFERRED or IMMEDIATE.
+    Begin(&'a str),
+    /// Inside the transaction of the stream, all or nothing. Nothing at all
+    /// where the primary has ended the transaction.
+    Inside(&'a [Statement]),
+    /// The same, but after an error the rows before it are there.
+    RowsInside(Rows<'a>),
+    /// Reads, and undoes what it may have written. `alone`: in a transaction
+    /// of its own rather than in that of the stream.
+    Query {
+        statement: &'a Statement,
+        alone: bool,
+    },
+    /// Ends the transaction of the stream.
+    Commit,
     /// Does nothing, and tells the number of the last frame.
     Head,
     /// Ends the stream, and with it whatever transaction is open in it.
@@ -57,7 +77,7 @@ pub enum Request<'a> {
 /// A request as both encodings write it.
 enum Wire<'a> {
     Execute(Stmt<'a>),
-    Batch(Vec<(Stmt<'a>, Option<Condition>)>),
+    Batch(Steps<'a>),
     Close,
 }
 
@@ -76,13 +96,6 @@ impl<'a> Stmt<'a> {
     fn plain(sql: &'a str) -> Stmt<'a> {
         Stmt { sql, args: &[], want_rows: false }
     }
-}
-
-/// When a step of a batch is done, by the number of an earlier one.
-#[derive(Clone, Copy)]
-enum Condition {
-    Ok(u32),
-    NotOk(u32),
 }
 
 /// The body of a pipeline request. `baton` continues an open stream; None
@@ -106,60 +119,17 @@ impl<'a> Request<'a> {
     fn wire(self) -> Result<Wire<'a>> {
         Ok(match self {
             Request::Execute(statement) => Wire::Execute(Stmt::of(statement)),
-            Request::Transaction(statements) => Wire::Batch(transaction_steps(statements)?),
+            Request::Transaction(statements) => Wire::Batch(steps::transaction(statements)?),
+            Request::Rows(rows) => Wire::Batch(steps::rows_alone(rows)?),
+            Request::Begin("IMMEDIATE") => Wire::Execute(Stmt::plain("BEGIN IMMEDIATE")),
+            Request::Begin(_) => Wire::Execute(Stmt::plain("BEGIN DEFERRED")),
+            Request::Inside(statements) => Wire::Batch(steps::inside(statements)?),
+            Request::RowsInside(rows) => Wire::Batch(steps::rows_inside(rows)?),
+            Request::Query { statement, alone } => Wire::Batch(steps::query(statement, alone)?),
+            Request::Commit => Wire::Batch(steps::commit()),
             Request::Head => Wire::Execute(Stmt::plain("SELECT 1")),
             Request::Close => Wire::Close,
         })
-    }
-
-    /// Steps of the batch that this request is; 0 if it is none.
-    fn steps(self) -> usize {
-        match self {
-            Request::Transaction(statements) => statements.len() + 3,
-            Request::Execute(_) | Request::Head | Request::Close => 0,
-        }
-    }
-}
-
-/// BEGIN, the statements, COMMIT, ROLLBACK: statement i (from 0) is step i + 1.
-fn transaction_steps(statements: &[Statement]) -> Result<Vec<(Stmt<'_>, Option<Condition>)>> {
-    let mut steps = vec![(Stmt::plain("BEGIN IMMEDIATE"), None)];
-    let mut before = 0;
-    for (index, statement) in statements.iter().enumerate() {
-        refuse_transaction_words(statement, Place { index, of: statements.len() })?;
-        steps.push((Stmt::of(statement), Some(Condition::Ok(before))));
-        before += 1;
-    }
-    steps.push((Stmt::plain("COMMIT"), Some(Condition::Ok(before))));
-    steps.push((Stmt::plain("ROLLBACK"), Some(Condition::NotOk(before + 1))));
-    Ok(steps)
-}
-
-/// A COMMIT among the statements would end the transaction early, and the
-/// statements behind it would no longer be part of anything.
-fn refuse_transaction_words(statement: &Statement, place: Place) -> Result<()> {
-    match transaction_word(&statement.sql) {
-        None | Some("SAVEPOINT" | "RELEASE") => Ok(()),
-        Some(word) => Err(place.name(Error::new(
-            Kind::BadArgument,
-            format!("{word} cannot stand here: the statements are one transaction already"),
-        ))),
-    }
-}
-
-/// Which of several statements.
-#[derive(Clone, Copy)]
-struct Place {
-    index: usize,
-    of: usize,
-}
-
-impl Place {
-    fn name(self, error: Error) -> Error {
-        if self.of == 1 {
-            return error;
-        }
-        error.context(&format!("statement {} of {}", self.index + 1, self.of))
     }
 }
 
@@ -168,6 +138,10 @@ impl Place {
 pub struct Answer {
     /// Goes into the next request of an open stream; None when it is closed.
     pub baton: Option<String>,
+    /// Where the next requests of the stream go, if not to the same place.
+    pub base_url: Option<String>,
+    /// Whether the stream is inside a transaction, where the requests ask.
+    pub in_transaction: Option<bool>,
     /// One for each request.
     pub results: Vec<Result<Response>>,
 }
@@ -175,7 +149,7 @@ pub struct Answer {
 /// What came of one request of a pipeline.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Response {
-    /// One for `Execute`, one each for `Transaction`, none for the others.
+    /// One for each statement or row of the request.
     pub results: Vec<StatementResult>,
     /// Number of the last frame on the primary, where it says; sqld does not
     /// for a `Transaction` in protobuf.
@@ -203,10 +177,23 @@ struct SqlError {
     code: String,
 }
 
+/// An answer as both encodings hold it.
+struct Decoded {
+    baton: Option<String>,
+    base_url: Option<String>,
+    outcomes: Vec<Result<Outcome>>,
+}
+
 /// Reads the body of a 200 answer to `requests`.
 pub fn answer(encoding: Encoding, body: &[u8], requests: &[Request<'_>]) -> Result<Answer> {
-    let steps: Vec<usize> = requests.iter().map(|request| request.steps()).collect();
-    let (baton, outcomes) = match encoding {
+    let layout = |request: &Request<'_>| match request.wire()? {
+        Wire::Batch(steps) => Ok(Some(steps.layout)),
+        Wire::Execute(_) | Wire::Close => Ok(None),
+    };
+    let layouts = requests.iter().map(layout).collect::<Result<Vec<_>>>()?;
+    let steps: Vec<usize> =
+        layouts.iter().map(|layout| layout.map_or(0, |layout| layout.steps)).collect();
+    let Decoded { baton, base_url, outcomes } = match encoding {
         Encoding::Protobuf => protobuf::decode(body, &steps)?,
         Encoding::Json => json::decode(body, &steps)?,
     };
@@ -217,53 +204,41 @@ pub fn answer(encoding: Encoding, body: &[u8], requests: &[Request<'_>]) -> Resu
             requests.len()
         )));
     }
-    let results = outcomes.into_iter().zip(requests);
-    let results = results.map(|(outcome, request)| response(outcome?, request)).collect();
-    Ok(Answer { baton, results })
+    let mut answer = Answer { baton, base_url, in_transaction: None, results: Vec::new() };
+    for ((outcome, request), layout) in outcomes.into_iter().zip(requests).zip(layouts) {
+        let (result, open) = match outcome {
+            Ok(outcome) => response(outcome, request, layout.as_ref()),
+            Err(error) => (Err(error), None),
+        };
+        answer.in_transaction = open.or(answer.in_transaction);
+        answer.results.push(result);
+    }
+    Ok(answer)
 }
 
-fn response(outcome: Outcome, request: &Request<'_>) -> Result<Response> {
-    match (request, outcome) {
-        (_, Outcome::Failed(error)) => Err(error.into()),
-        (Request::Execute(_), Outcome::Execute { result, frame_no }) => {
-            Ok(Response { results: vec![result], frame_no })
+fn response(
+    outcome: Outcome,
+    request: &Request<'_>,
+    layout: Option<&Layout>,
+) -> (Result<Response>, Option<bool>) {
+    let response = match (outcome, layout) {
+        (Outcome::Failed(error), _) => Err(error.into()),
+        (Outcome::Batch(batch), Some(layout)) => return steps::read(batch, layout),
+        (Outcome::Execute { result, frame_no }, None) => match request {
+            Request::Execute(_) => Ok(Response { results: vec![result], frame_no }),
+            Request::Begin(_) | Request::Head => Ok(Response { results: vec![], frame_no }),
+            _ => Err(wrong_kind()),
+        },
+        (Outcome::Close, None) if matches!(request, Request::Close) => {
+            Ok(Response { results: vec![], frame_no: None })
         }
-        (Request::Head, Outcome::Execute { frame_no, .. }) => {
-            Ok(Response { results: vec![], frame_no })
-        }
-        (Request::Transaction(statements), Outcome::Batch(batch)) => {
-            transaction_result(batch, statements.len())
-        }
-        (Request::Close, Outcome::Close) => Ok(Response { results: vec![], frame_no: None }),
-        _ => Err(protocol("the primary's answer holds a result of the wrong kind")),
-    }
+        _ => Err(wrong_kind()),
+    };
+    (response, None)
 }
 
-/// Takes BEGIN, COMMIT and ROLLBACK away again, or finds what failed.
-fn transaction_result(batch: Batch, statements: usize) -> Result<Response> {
-    let Batch { mut results, errors, frame_no } = batch;
-    if results.len() != statements + 3 || errors.len() != statements + 3 {
-        return Err(protocol("the primary's answer has another number of steps than the request"));
-    }
-    let commit = statements + 1;
-    // An error of the ROLLBACK step says only that nothing was left to undo.
-    let failed = errors.into_iter().take(commit + 1).enumerate();
-    let failed = failed.filter_map(|(step, error)| Some((step, Error::from(error?)))).next();
-    if let Some((step, error)) = failed {
-        return Err(if step == 0 {
-            error.context("cannot begin a transaction on the primary")
-        } else if step == commit {
-            error.context("the primary did not commit")
-        } else {
-            Place { index: step - 1, of: statements }.name(error)
-        });
-    }
-    if results[commit].is_none() {
-        return Err(protocol("the primary neither committed nor said why"));
-    }
-    let results = results.drain(1..commit).collect::<Option<Vec<_>>>();
-    let results = results.ok_or_else(|| protocol("the primary's answer lacks a result"))?;
-    Ok(Response { results, frame_no })
+fn wrong_kind() -> Error {
+    protocol("the primary's answer holds a result of the wrong kind")
 }
 
 /// Extended result codes that a server may name; sqld itself only names the
@@ -324,13 +299,7 @@ impl From<SqlError> for Error {
                 Kind::RemoteBusy,
                 format!("the primary is busy with another writer: {message}"),
             ),
-            "STREAM_EXPIRED" | "TRANSACTION_TIMEOUT" | "TRANSACTION_BUSY" => Error::new(
-                Kind::Remote(4),
-                format!(
-                    "the primary ended the transaction, which was idle for too long: {message}; \
-                     begin it again"
-                ),
-            ),
+            "STREAM_EXPIRED" | "TRANSACTION_TIMEOUT" | "TRANSACTION_BUSY" => steps::lost(message),
             "BLOCKED" | "SQL_BLOCKED" => {
                 Error::new(Kind::Auth, format!("the primary does not allow this: {message}"))
             }

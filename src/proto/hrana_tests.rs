@@ -146,7 +146,7 @@ fn error_codes_become_sqlite_codes() {
         ("SQL_PARSE_ERROR", "SQL string could not be parsed", Kind::Remote(1)),
         ("SQLITE_BUSY", "SQLite error: database is locked", Kind::RemoteBusy),
         ("RESPONSE_TOO_LARGE", "too large", Kind::Remote(18)),
-        ("STREAM_EXPIRED", "expired", Kind::Remote(4)),
+        ("STREAM_EXPIRED", "expired", Kind::TransactionLost),
         ("", "", Kind::Remote(1)),
     ] {
         let json = json!({"type": "error", "error": {"message": message, "code": code}});

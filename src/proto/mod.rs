@@ -6,6 +6,7 @@
 
 pub mod grpc_web;
 pub mod hrana;
+pub mod parameters;
 pub mod statement;
 pub mod value;
 pub mod wal_log;

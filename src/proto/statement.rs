@@ -3,6 +3,8 @@
 //!
 //! Nothing here knows SQL beyond the first word of a statement.
 
+use std::sync::Arc;
+
 use crate::proto::value::Value;
 
 /// One SQL statement with its positional arguments.
@@ -10,6 +12,21 @@ use crate::proto::value::Value;
 pub struct Statement {
     pub sql: String,
     pub args: Vec<Value>,
+}
+
+/// A statement of many that mostly have the same text.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    pub sql: Arc<str>,
+    pub args: Vec<Value>,
+}
+
+/// Some of the rows of a batch.
+#[derive(Clone, Copy, Debug)]
+pub struct Rows<'a> {
+    pub rows: &'a [Row],
+    /// What the first row is called in errors.
+    pub first: u64,
 }
 
 /// What the primary says of one statement.

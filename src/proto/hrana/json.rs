@@ -2,7 +2,7 @@
 
 use serde_json::{Value as Json, json};
 
-use super::{Batch, Condition, Outcome, Place, SqlError, Stmt, Wire, protocol};
+use super::{Batch, Condition, Decoded, Outcome, SqlError, Stmt, Wire, protocol};
 use crate::error::Result;
 use crate::proto::statement::StatementResult;
 use crate::proto::value::{Value, integer};
@@ -16,11 +16,9 @@ fn request(request: &Wire<'_>) -> Result<Json> {
     Ok(match request {
         Wire::Execute(stmt) => json!({"type": "execute", "stmt": statement(stmt)?}),
         Wire::Batch(steps) => {
-            // Without BEGIN before, COMMIT and ROLLBACK behind them.
-            let of = steps.len().saturating_sub(3);
-            let steps = steps.iter().enumerate().map(|(at, (stmt, when))| {
-                let place = Place { index: at.saturating_sub(1), of };
-                let stmt = statement(stmt).map_err(|error| place.name(error))?;
+            let layout = &steps.layout;
+            let steps = steps.list.iter().enumerate().map(|(at, (stmt, when))| {
+                let stmt = statement(stmt).map_err(|error| layout.name(at, error))?;
                 Ok(match when {
                     None => json!({"stmt": stmt}),
                     Some(when) => json!({"stmt": stmt, "condition": condition(*when)}),
@@ -43,10 +41,9 @@ fn condition(condition: Condition) -> Json {
         Condition::NotOk(step) => {
             json!({"type": "not", "cond": {"type": "ok", "step": step}})
         }
+        Condition::InTransaction => json!({"type": "not", "cond": {"type": "is_autocommit"}}),
     }
 }
-
-type Decoded = (Option<String>, Vec<Result<Outcome>>);
 
 /// `steps`: how many steps the batch of each request has; 0 where it is none.
 pub(super) fn decode(body: &[u8], steps: &[usize]) -> Result<Decoded> {
@@ -56,10 +53,10 @@ pub(super) fn decode(body: &[u8], steps: &[usize]) -> Result<Decoded> {
         .get("results")
         .and_then(Json::as_array)
         .ok_or_else(|| protocol("the primary's answer holds no results"))?;
-    let baton = json.get("baton").and_then(Json::as_str).map(str::to_owned);
+    let text = |name: &str| json.get(name).and_then(Json::as_str).map(str::to_owned);
     let outcomes = results.iter().enumerate();
     let outcomes = outcomes.map(|(at, json)| outcome(json, steps.get(at).copied().unwrap_or(0)));
-    Ok((baton, outcomes.collect()))
+    Ok(Decoded { baton: text("baton"), base_url: text("base_url"), outcomes: outcomes.collect() })
 }
 
 fn outcome(json: &Json, steps: usize) -> Result<Outcome> {

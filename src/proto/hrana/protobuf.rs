@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use prost::{Message, Oneof};
 
-use super::{Batch, Condition, Outcome, SqlError, Stmt, Wire, protocol};
+use super::{Batch, Condition, Decoded, Outcome, SqlError, Stmt, Wire, protocol};
 use crate::error::Result;
 use crate::proto::statement::StatementResult;
 use crate::proto::value::Value;
@@ -66,7 +66,7 @@ struct BatchStep {
 
 #[derive(Clone, PartialEq, Message)]
 struct BatchCondition {
-    #[prost(oneof = "ConditionKind", tags = "1, 3")]
+    #[prost(oneof = "ConditionKind", tags = "1, 3, 6")]
     kind: Option<ConditionKind>,
 }
 
@@ -76,6 +76,8 @@ enum ConditionKind {
     StepOk(u32),
     #[prost(message, tag = "3")]
     Not(Box<BatchCondition>),
+    #[prost(message, tag = "6")]
+    IsAutocommit(Empty),
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -112,6 +114,8 @@ enum ValueKind {
 struct PipelineAnswer {
     #[prost(string, optional, tag = "1")]
     baton: Option<String>,
+    #[prost(string, optional, tag = "2")]
+    base_url: Option<String>,
     #[prost(message, repeated, tag = "3")]
     results: Vec<StreamResult>,
 }
@@ -210,7 +214,7 @@ fn kind_of(request: &Wire<'_>) -> RequestKind {
     match request {
         Wire::Execute(stmt) => RequestKind::Execute(ExecuteRequest { stmt: Some(statement(stmt)) }),
         Wire::Batch(steps) => {
-            let steps = steps.iter().map(|(stmt, when)| BatchStep {
+            let steps = steps.list.iter().map(|(stmt, when)| BatchStep {
                 condition: when.map(condition),
                 stmt: Some(statement(stmt)),
             });
@@ -221,12 +225,12 @@ fn kind_of(request: &Wire<'_>) -> RequestKind {
 }
 
 fn condition(condition: Condition) -> BatchCondition {
-    let ok = |step| BatchCondition { kind: Some(ConditionKind::StepOk(step)) };
+    let some = |kind| BatchCondition { kind: Some(kind) };
+    let not = |kind| some(ConditionKind::Not(Box::new(some(kind))));
     match condition {
-        Condition::Ok(step) => ok(step),
-        Condition::NotOk(step) => {
-            BatchCondition { kind: Some(ConditionKind::Not(Box::new(ok(step)))) }
-        }
+        Condition::Ok(step) => some(ConditionKind::StepOk(step)),
+        Condition::NotOk(step) => not(ConditionKind::StepOk(step)),
+        Condition::InTransaction => not(ConditionKind::IsAutocommit(Empty {})),
     }
 }
 
@@ -252,8 +256,6 @@ fn pb_value(value: &Value) -> PbValue {
     }
 }
 
-type Decoded = (Option<String>, Vec<Result<Outcome>>);
-
 /// `steps`: how many steps the batch of each request has; 0 where it is none.
 pub(super) fn decode(body: &[u8], steps: &[usize]) -> Result<Decoded> {
     let answer = PipelineAnswer::decode(body)
@@ -261,7 +263,8 @@ pub(super) fn decode(body: &[u8], steps: &[usize]) -> Result<Decoded> {
     let outcomes = answer.results.into_iter().enumerate();
     let outcomes =
         outcomes.map(|(at, result)| outcome(result, steps.get(at).copied().unwrap_or(0)));
-    Ok((answer.baton, outcomes.collect()))
+    let outcomes = outcomes.collect();
+    Ok(Decoded { baton: answer.baton, base_url: answer.base_url, outcomes })
 }
 
 fn outcome(result: StreamResult, steps: usize) -> Result<Outcome> {

@@ -5,7 +5,7 @@ use crate::error::Kind;
 
 fn answer_of(kinds: Vec<Option<ResultKind>>) -> Vec<u8> {
     let results = kinds.into_iter().map(|kind| StreamResult { kind }).collect();
-    PipelineAnswer { baton: Some("b".to_owned()), results }.encode_to_vec()
+    PipelineAnswer { baton: Some("b".to_owned()), base_url: None, results }.encode_to_vec()
 }
 
 fn ok(kind: ResponseKind) -> Option<ResultKind> {
@@ -13,7 +13,7 @@ fn ok(kind: ResponseKind) -> Option<ResultKind> {
 }
 
 fn kind_of_error(body: &[u8], steps: usize) -> Kind {
-    let result = decode(body, &[steps]).and_then(|(_, mut outcomes)| outcomes.remove(0));
+    let result = decode(body, &[steps]).and_then(|mut decoded| decoded.outcomes.remove(0));
     result.err().expect("an error").kind()
 }
 
@@ -58,9 +58,9 @@ fn steps_of_a_batch_keep_their_places() {
         step_errors: HashMap::from([(1, error)]),
     };
     let body = answer_of(vec![ok(ResponseKind::Batch(BatchResponse { result: Some(batch) }))]);
-    let (baton, mut outcomes) = decode(&body, &[4]).unwrap();
-    assert_eq!(baton.as_deref(), Some("b"));
-    let Outcome::Batch(batch) = outcomes.remove(0).unwrap() else { panic!("a batch") };
+    let mut decoded = decode(&body, &[4]).unwrap();
+    assert_eq!(decoded.baton.as_deref(), Some("b"));
+    let Outcome::Batch(batch) = decoded.outcomes.remove(0).unwrap() else { panic!("a batch") };
     let counts: Vec<_> =
         batch.results.iter().map(|result| result.as_ref()?.rows_affected).collect();
     assert_eq!(counts, [Some(5), None, Some(7), None]);
