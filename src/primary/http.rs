@@ -40,6 +40,7 @@ pub(super) struct Http {
 
 /// One request; always a POST.
 pub(super) struct Post<'a> {
+    /// Below the primary's URL, or a whole URL where the primary said so.
     pub path: &'a str,
     pub headers: &'a [(&'static str, String)],
     pub body: &'a [u8],
@@ -97,6 +98,10 @@ impl Http {
         &self.peer
     }
 
+    pub fn is_https(&self) -> bool {
+        self.https
+    }
+
     /// Sends a request and waits for the head of its answer, whatever its
     /// status. A pooled connection that turns out to be closed is replaced, if
     /// the request cannot have happened on it or may happen twice.
@@ -119,7 +124,8 @@ impl Http {
     }
 
     fn request<'a>(&self, post: &Post<'a>) -> std::result::Result<http::Request<&'a [u8]>, Lost> {
-        let mut request = http::Request::post(format!("{}{}", self.base, post.path));
+        let base = if post.path.starts_with('/') { &self.base } else { "" };
+        let mut request = http::Request::post(format!("{base}{}", post.path));
         for (name, value) in post.headers {
             request = request.header(*name, value);
         }

@@ -16,7 +16,7 @@ use crate::units::{PageImage, PageNo};
 
 pub use self::sqld::{ConnectOptions, Sqld};
 pub use self::url::Endpoint;
-pub use crate::proto::statement::{Statement, StatementResult};
+pub use crate::proto::statement::{Row, Rows, Statement, StatementResult};
 
 /// 48-bit fingerprint of the text that names a primary's history (sqld: its
 /// log id). Two histories with one fingerprint are taken for the same.
@@ -168,6 +168,63 @@ pub trait Primary: Send + Sync {
     /// Runs the statements; several run as one atomic transaction, and an
     /// error means that none took effect (or says that this is unknown).
     fn execute(&self, statements: &[Statement], patience: &Patience) -> Result<Executed>;
+
+    /// Runs the rows of a batch as one atomic transaction. What a statement
+    /// returns is left out; the results say how many rows it changed.
+    fn execute_rows(&self, rows: Rows<'_>, patience: &Patience) -> Result<Executed>;
+
+    /// Runs a statement that only reads; should it write, that is undone.
+    fn query(&self, statement: &Statement, patience: &Patience) -> Result<Executed>;
+
+    /// Opens a transaction that lasts over several calls.
+    fn begin(
+        self: Arc<Self>,
+        mode: Mode,
+        patience: &Patience,
+    ) -> Result<Box<dyn RemoteTransaction>>;
+}
+
+/// How a transaction on the primary begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Takes the write lock with the first write.
+    Deferred,
+    /// Takes the write lock at once.
+    Immediate,
+    /// Nobody is to write in it; a view of one moment.
+    Read,
+}
+
+/// A transaction on the primary that lasts over several requests; the primary
+/// ends one that is left alone. Dropped without commit, it is undone.
+///
+/// An error of kind TransactionLost means that nothing of it took effect. An
+/// error of a statement leaves the transaction open, unless `is_open` says
+/// otherwise afterwards.
+pub trait RemoteTransaction {
+    fn is_open(&self) -> bool;
+
+    /// Runs the statements; several all happen or none.
+    fn execute(
+        &mut self,
+        statements: &[Statement],
+        patience: &Patience,
+    ) -> Result<Vec<StatementResult>>;
+
+    /// Runs rows of a batch. After an error the rows before it are
+    /// in the transaction.
+    fn execute_rows(&mut self, rows: Rows<'_>, patience: &Patience)
+    -> Result<Vec<StatementResult>>;
+
+    /// Runs a statement that only reads; should it write, that is undone.
+    fn query(&mut self, statement: &Statement, patience: &Patience) -> Result<StatementResult>;
+
+    /// Makes it last. Yields the primary's last frame after it. It is over
+    /// then, also after most errors: see `is_open`.
+    fn commit(&mut self, patience: &Patience) -> Result<Option<u64>>;
+
+    /// Undoes it all.
+    fn rollback(&mut self);
 }
 
 /// The primary at `endpoint`. `protocol` is `"auto"` or `"sqld"`; nothing is

@@ -1,7 +1,8 @@
 //! A sqld primary: its replication log as gRPC-web, SQL as Hrana, both over
 //! one set of HTTP connections.
 //!
-//! [`pull`] holds the order of a pull; this file what both sides share:
+//! [`pull`] holds the order of a pull, [`sql`] the requests that carry SQL,
+//! [`transaction`] one over several of them; this file what they share:
 //! credentials, the session, one call of each protocol, and what a refusal
 //! means. Nothing is locked while a request is under way.
 
@@ -9,29 +10,31 @@ mod follow;
 mod progress;
 mod pull;
 mod ranges;
+mod sql;
+mod transaction;
 
 use std::cell::Cell;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
 use parking_lot::Mutex;
 
+use self::transaction::Transaction;
 use super::http::{Answer, Http, Lost, Post};
 use super::url::Endpoint;
-use super::{Executed, LogFingerprint, Patience, Position, Primary, Pulled, Sink, Stream};
+use super::{
+    Executed, LogFingerprint, Mode, Patience, Position, Primary, Pulled, RemoteTransaction, Sink,
+    Stream,
+};
 use crate::error::{Error, Kind, Result};
 use crate::proto::grpc_web::{self, Event, Status};
-use crate::proto::hrana::{self, Encoding, Request};
-use crate::proto::statement::{Statement, transaction_word};
+use crate::proto::statement::{Rows, Statement};
 use crate::proto::wal_log::{self, Frame, FrameReader, Shape};
 use crate::units::FrameNo;
-
-/// Longest answer to SQL that is held in memory. sqld's own limit is 10 MB
-/// unless it is told otherwise.
-const MAX_SQL_ANSWER: usize = 256 * 1024 * 1024;
 
 /// Longest part of a refusal that is read.
 const MAX_REFUSAL: usize = 16 * 1024;
@@ -381,74 +384,6 @@ impl Sqld {
         };
         Error::new(Kind::Protocol, text)
     }
-
-    /// One pipeline request, whose statements may write. A server that has no
-    /// protobuf has not done anything when it says so, and is asked in JSON
-    /// from then on.
-    fn pipeline(&self, requests: &[Request<'_>], patience: &Patience) -> Result<hrana::Answer> {
-        if !self.json_only.load(Ordering::Relaxed) {
-            if let Some(answer) = self.pipeline_in(Encoding::Protobuf, requests, patience)? {
-                return Ok(answer);
-            }
-        }
-        let answer = self.pipeline_in(Encoding::Json, requests, patience)?;
-        self.json_only.store(true, Ordering::Relaxed);
-        answer.ok_or_else(|| Error::new(Kind::Protocol, "the primary's answer is empty"))
-    }
-
-    /// None if the server does not know protobuf.
-    fn pipeline_in(
-        &self,
-        encoding: Encoding,
-        requests: &[Request<'_>],
-        patience: &Patience,
-    ) -> Result<Option<hrana::Answer>> {
-        let body = hrana::pipeline(encoding, None, requests)?;
-        let headers = self.headers(encoding.content_type())?;
-        let path = encoding.path();
-        let post = Post { path, headers: &headers, body: &body, repeatable: false };
-        let mut answer = self.post(&post, patience).map_err(|lost| {
-            // What does not speak HTTP is no primary, and did nothing.
-            let happened = lost.sent && lost.error.kind() != Kind::Protocol;
-            if happened { unknown(&lost.error) } else { lost.error }
-        })?;
-        // sqld itself answers 404 to a wrong namespace, and in JSON.
-        let strange = answer.content_type() != "application/json";
-        if encoding == Encoding::Protobuf
-            && strange
-            && matches!(answer.status(), 404 | 405 | 406 | 415)
-        {
-            answer.read_to_end(MAX_REFUSAL)?;
-            return Ok(None);
-        }
-        if answer.status() != 200 {
-            let refusal = self.http_refusal(&mut answer, true);
-            // What stands before a primary answers so too, after passing the
-            // request on; 503 is the one that says it was not taken.
-            let passed_on = matches!(answer.status(), 500..=599) && answer.status() != 503;
-            return Err(if passed_on { unknown(&refusal) } else { refusal });
-        }
-        if answer.content_type() != encoding.content_type() {
-            return Err(self.not_sqld(&answer));
-        }
-        let body = answer.read_to_end(MAX_SQL_ANSWER).map_err(|error| unknown(&error))?;
-        let body = body.ok_or_else(|| {
-            let text = "the primary's answer is longer than 256 MiB, and the statement \
-                        took effect; ask for less at a time";
-            Error::new(Kind::Remote(18), text)
-        })?;
-        hrana::answer(encoding, &body, requests).map(Some)
-    }
-}
-
-/// A write that was sent, and nothing came back.
-fn unknown(cause: &Error) -> Error {
-    Error::new(
-        Kind::OutcomeUnknown,
-        format!(
-            "the outcome of this write is unknown: {cause}; read the data back before trying again"
-        ),
-    )
 }
 
 /// The calls that yield frames.
@@ -539,27 +474,22 @@ impl Primary for Sqld {
     }
 
     fn execute(&self, statements: &[Statement], patience: &Patience) -> Result<Executed> {
-        let (work, after) = match statements {
-            [] => return Ok(Executed::default()),
-            [one] => {
-                if let Some(word @ ("BEGIN" | "SAVEPOINT")) = transaction_word(&one.sql) {
-                    let text = format!(
-                        "{word} alone has no effect: each request is a transaction of its own"
-                    );
-                    return Err(Error::new(Kind::BadArgument, text));
-                }
-                (Request::Execute(one), None)
-            }
-            // In protobuf sqld does not say where a batch has left the log.
-            several => (Request::Transaction(several), Some(Request::Head)),
-        };
-        let requests: Vec<_> =
-            [Some(work), after, Some(Request::Close)].into_iter().flatten().collect();
-        let answer = self.pipeline(&requests, patience)?;
-        let mut results = answer.results.into_iter();
-        let empty = || Error::new(Kind::Protocol, "the primary's answer is empty");
-        let response = results.next().ok_or_else(empty)??;
-        let head = results.next().and_then(Result::ok).and_then(|head| head.frame_no);
-        Ok(Executed { results: response.results, frame_no: response.frame_no.or(head) })
+        Sqld::execute(self, statements, patience)
+    }
+
+    fn execute_rows(&self, rows: Rows<'_>, patience: &Patience) -> Result<Executed> {
+        Sqld::execute_rows(self, rows, patience)
+    }
+
+    fn query(&self, statement: &Statement, patience: &Patience) -> Result<Executed> {
+        Sqld::query(self, statement, patience)
+    }
+
+    fn begin(
+        self: Arc<Self>,
+        mode: Mode,
+        patience: &Patience,
+    ) -> Result<Box<dyn RemoteTransaction>> {
+        Ok(Box::new(Transaction::begin(self, mode, patience)?))
     }
 }

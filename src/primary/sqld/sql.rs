@@ -1,0 +1,194 @@
+//! SQL to sqld: one Hrana pipeline per call, and what it means when no answer
+//! comes.
+
+use std::sync::atomic::Ordering;
+
+use super::{Answer, MAX_REFUSAL, Post, Sqld};
+use crate::error::{Error, Kind, Result};
+use crate::primary::{Executed, Patience};
+use crate::proto::hrana::{self, Encoding, Request, Response};
+use crate::proto::statement::{Rows, Statement, transaction_word};
+
+/// Longest answer to SQL that is held in memory. sqld's own limit is 10 MB
+/// unless it is told otherwise.
+const MAX_SQL_ANSWER: usize = 256 * 1024 * 1024;
+
+/// What a request can do, which decides what it means if no answer comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Effect {
+    /// Nothing that lasts, and it may be sent twice.
+    None,
+    /// It may have happened.
+    Lasting,
+    /// Nothing that lasts: it belongs to a transaction, which is lost with the
+    /// answer.
+    InTransaction,
+}
+
+/// Where in a stream a request stands.
+#[derive(Clone, Copy)]
+pub(super) struct Line<'a> {
+    pub baton: Option<&'a str>,
+    /// The URL that the stream is bound to, if it is not the primary's own.
+    pub base_url: Option<&'a str>,
+    pub effect: Effect,
+}
+
+impl Line<'_> {
+    /// A request that is a stream of its own.
+    pub fn alone(effect: Effect) -> Line<'static> {
+        Line { baton: None, base_url: None, effect }
+    }
+}
+
+impl Sqld {
+    pub(super) fn execute(
+        &self,
+        statements: &[Statement],
+        patience: &Patience,
+    ) -> Result<Executed> {
+        match statements {
+            [] => Ok(Executed::default()),
+            [one] => {
+                if let Some(word @ ("BEGIN" | "SAVEPOINT")) = transaction_word(&one.sql) {
+                    let text = format!(
+                        "{word} alone has no effect: each call is a transaction of its own; \
+                         call replica_begin()"
+                    );
+                    return Err(Error::new(Kind::BadArgument, text));
+                }
+                self.once(Effect::Lasting, Request::Execute(one), false, patience)
+            }
+            // In protobuf sqld does not say where a batch has left the log.
+            several => self.once(Effect::Lasting, Request::Transaction(several), true, patience),
+        }
+    }
+
+    pub(super) fn execute_rows(&self, rows: Rows<'_>, patience: &Patience) -> Result<Executed> {
+        self.once(Effect::Lasting, Request::Rows(rows), true, patience)
+    }
+
+    pub(super) fn query(&self, statement: &Statement, patience: &Patience) -> Result<Executed> {
+        let request = Request::Query { statement, alone: true };
+        self.once(Effect::None, request, true, patience)
+    }
+
+    /// One request in a stream of its own.
+    fn once(
+        &self,
+        effect: Effect,
+        work: Request<'_>,
+        ask_head: bool,
+        patience: &Patience,
+    ) -> Result<Executed> {
+        let head = ask_head.then_some(Request::Head);
+        let requests: Vec<_> =
+            [Some(work), head, Some(Request::Close)].into_iter().flatten().collect();
+        let answer = self.pipeline(Line::alone(effect), &requests, patience)?;
+        let mut results = answer.results.into_iter();
+        let empty = || Error::new(Kind::Protocol, "the primary's answer is empty");
+        let Response { results: statements, frame_no } = results.next().ok_or_else(empty)??;
+        let head = results.next().and_then(Result::ok).and_then(|head| head.frame_no);
+        Ok(Executed { results: statements, frame_no: frame_no.or(head) })
+    }
+
+    /// One pipeline request. A server that has no protobuf has not done
+    /// anything when it says so, and is asked in JSON from then on.
+    pub(super) fn pipeline(
+        &self,
+        line: Line<'_>,
+        requests: &[Request<'_>],
+        patience: &Patience,
+    ) -> Result<hrana::Answer> {
+        if !self.json_only.load(Ordering::Relaxed) {
+            if let Some(answer) = self.pipeline_in(Encoding::Protobuf, line, requests, patience)? {
+                return Ok(answer);
+            }
+        }
+        let answer = self.pipeline_in(Encoding::Json, line, requests, patience)?;
+        self.json_only.store(true, Ordering::Relaxed);
+        answer.ok_or_else(|| Error::new(Kind::Protocol, "the primary's answer is empty"))
+    }
+
+    /// None if the server does not know protobuf.
+    fn pipeline_in(
+        &self,
+        encoding: Encoding,
+        line: Line<'_>,
+        requests: &[Request<'_>],
+        patience: &Patience,
+    ) -> Result<Option<hrana::Answer>> {
+        let body = hrana::pipeline(encoding, line.baton, requests)?;
+        let headers = self.headers(encoding.content_type())?;
+        let path = format!("{}{}", line.base_url.unwrap_or(""), encoding.path());
+        let repeatable = line.effect == Effect::None;
+        let post = Post { path: &path, headers: &headers, body: &body, repeatable };
+        let mut answer = self.post(&post, patience).map_err(|lost| {
+            // What does not speak HTTP is no primary, and did nothing.
+            let happened = lost.sent && lost.error.kind() != Kind::Protocol;
+            if happened { unanswered(line.effect, lost.error) } else { lost.error }
+        })?;
+        // sqld itself answers 404 to a wrong namespace, and in JSON.
+        let strange = answer.content_type() != "application/json" && line.baton.is_none();
+        if encoding == Encoding::Protobuf
+            && strange
+            && matches!(answer.status(), 404 | 405 | 406 | 415)
+        {
+            answer.read_to_end(MAX_REFUSAL)?;
+            return Ok(None);
+        }
+        if answer.status() != 200 {
+            return Err(self.pipeline_refusal(&mut answer, line));
+        }
+        if answer.content_type() != encoding.content_type() {
+            return Err(self.not_sqld(&answer));
+        }
+        let body =
+            answer.read_to_end(MAX_SQL_ANSWER).map_err(|error| unanswered(line.effect, error))?;
+        let body = body.ok_or_else(|| too_long(line.effect))?;
+        hrana::answer(encoding, &body, requests).map(Some)
+    }
+
+    fn pipeline_refusal(&self, answer: &mut Answer, line: Line<'_>) -> Error {
+        // A baton that the server no longer knows: text/plain from a server
+        // that was restarted, JSON with a code where the stream has expired.
+        if line.baton.is_some() && matches!(answer.status(), 400 | 404) {
+            let said = self.said(answer);
+            let why = if said.is_empty() { "it no longer knows it" } else { &said };
+            return hrana::transaction_lost(why);
+        }
+        let refusal = self.http_refusal(answer, true);
+        // What stands before a primary answers so too, after passing the
+        // request on; 503 is the one that says it was not taken.
+        let passed_on = matches!(answer.status(), 500..=599) && answer.status() != 503;
+        if passed_on { unanswered(line.effect, refusal) } else { refusal }
+    }
+}
+
+fn too_long(effect: Effect) -> Error {
+    let text = "the primary's answer is longer than 256 MiB; ask for less at a time";
+    match effect {
+        Effect::None => Error::new(Kind::Remote(18), text),
+        Effect::InTransaction => hrana::transaction_lost(text),
+        Effect::Lasting => {
+            let text = "the primary's answer is longer than 256 MiB, and the statement \
+                        took effect; ask for less at a time";
+            Error::new(Kind::Remote(18), text)
+        }
+    }
+}
+
+/// The request was sent, and nothing came back.
+fn unanswered(effect: Effect, cause: Error) -> Error {
+    match effect {
+        Effect::None => cause,
+        Effect::InTransaction => hrana::transaction_lost(&cause.to_string()),
+        Effect::Lasting => Error::new(
+            Kind::OutcomeUnknown,
+            format!(
+                "the outcome of this write is unknown: {cause}; read the data back before \
+                 trying again"
+            ),
+        ),
+    }
+}

@@ -1,0 +1,164 @@
+//! A transaction on sqld that lasts over several requests: a Hrana stream.
+//!
+//! The server names the stream by a baton, a new one in each answer. It closes
+//! a stream that is idle for 10 seconds, and takes the transaction away from
+//! one that holds the write lock for 5 seconds while another writer waits; so
+//! each request asks whether the transaction is still there before it does
+//! anything.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Sqld;
+use super::sql::{Effect, Line};
+use crate::error::{Error, Kind, Result};
+use crate::primary::{Mode, Patience, RemoteTransaction};
+use crate::proto::hrana::{Request, Response};
+use crate::proto::statement::{Rows, Statement, StatementResult};
+
+/// How long a transaction that is dropped may take to tell the server so.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+pub(super) struct Transaction {
+    sqld: Arc<Sqld>,
+    /// None once the transaction is over.
+    baton: Option<String>,
+    base_url: Option<String>,
+}
+
+impl Transaction {
+    pub fn begin(sqld: Arc<Sqld>, mode: Mode, patience: &Patience) -> Result<Transaction> {
+        let kind = match mode {
+            Mode::Immediate => "IMMEDIATE",
+            Mode::Deferred | Mode::Read => "DEFERRED",
+        };
+        let mut transaction = Transaction { sqld, baton: None, base_url: None };
+        transaction.send(&[Request::Begin(kind)], Effect::InTransaction, patience)?;
+        if transaction.baton.is_none() {
+            let text = "the primary closed the stream after BEGIN: it has no transactions";
+            return Err(Error::new(Kind::Protocol, text));
+        }
+        Ok(transaction)
+    }
+
+    /// One request; the answer is the one to the first of `requests`.
+    fn send(
+        &mut self,
+        requests: &[Request<'_>],
+        effect: Effect,
+        patience: &Patience,
+    ) -> Result<Response> {
+        let baton = self.baton.clone();
+        let base_url = self.base_url.clone();
+        let line = Line { baton: baton.as_deref(), base_url: base_url.as_deref(), effect };
+        let answer = match self.sqld.pipeline(line, requests, patience) {
+            Ok(answer) => answer,
+            Err(error) => {
+                // A request that never left, or was turned away at the door,
+                // leaves the stream as it was.
+                let as_before = [Kind::Unreachable, Kind::Auth, Kind::BadArgument];
+                if !as_before.contains(&error.kind()) {
+                    self.baton = None;
+                }
+                return Err(error);
+            }
+        };
+        self.baton = answer.baton;
+        if let Some(base_url) = answer.base_url.filter(|url| !url.is_empty()) {
+            self.base_url = Some(self.sqld.acceptable(base_url)?);
+        }
+        let mut results = answer.results.into_iter();
+        let empty = || Error::new(Kind::Protocol, "the primary's answer is empty");
+        let result = results.next().ok_or_else(empty)?;
+        let over = answer.in_transaction == Some(false)
+            || matches!(&result, Err(error) if error.kind() == Kind::TransactionLost);
+        if over {
+            self.hang_up();
+        }
+        let mut response = result?;
+        let head = results.next().and_then(Result::ok).and_then(|head| head.frame_no);
+        response.frame_no = response.frame_no.or(head);
+        Ok(response)
+    }
+
+    /// Closes the stream, and with it the transaction; not being heard is no
+    /// harm, because the server does the same by itself after a while.
+    fn hang_up(&mut self) {
+        let Some(baton) = self.baton.take() else { return };
+        let patience = Patience { timeout: FAREWELL, cancelled: Arc::new(|| false) };
+        let base_url = self.base_url.as_deref();
+        let line = Line { baton: Some(&baton), base_url, effect: Effect::InTransaction };
+        let _ = self.sqld.pipeline(line, &[Request::Close], &patience);
+    }
+
+    fn results(
+        &mut self,
+        request: Request<'_>,
+        patience: &Patience,
+    ) -> Result<Vec<StatementResult>> {
+        let response = self.send(&[request], Effect::InTransaction, patience)?;
+        Ok(response.results)
+    }
+}
+
+impl RemoteTransaction for Transaction {
+    fn is_open(&self) -> bool {
+        self.baton.is_some()
+    }
+
+    fn execute(
+        &mut self,
+        statements: &[Statement],
+        patience: &Patience,
+    ) -> Result<Vec<StatementResult>> {
+        self.results(Request::Inside(statements), patience)
+    }
+
+    fn execute_rows(
+        &mut self,
+        rows: Rows<'_>,
+        patience: &Patience,
+    ) -> Result<Vec<StatementResult>> {
+        self.results(Request::RowsInside(rows), patience)
+    }
+
+    fn query(&mut self, statement: &Statement, patience: &Patience) -> Result<StatementResult> {
+        let results = self.results(Request::Query { statement, alone: false }, patience)?;
+        let empty = || Error::new(Kind::Protocol, "the primary's answer is empty");
+        results.into_iter().next().ok_or_else(empty)
+    }
+
+    fn commit(&mut self, patience: &Patience) -> Result<Option<u64>> {
+        let requests = [Request::Commit, Request::Head, Request::Close];
+        let outcome = self.send(&requests, Effect::Lasting, patience);
+        self.baton = self.baton.take().filter(|_| {
+            // Nothing was sent: it may be tried again.
+            matches!(&outcome, Err(error) if matches!(error.kind(), Kind::Unreachable | Kind::Auth))
+        });
+        Ok(outcome?.frame_no)
+    }
+
+    fn rollback(&mut self) {
+        self.hang_up();
+    }
+}
+
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        self.hang_up();
+    }
+}
+
+impl Sqld {
+    /// The token goes where the primary says, but never from TLS to plain
+    /// text.
+    fn acceptable(&self, base_url: String) -> Result<String> {
+        let base_url = base_url.trim_end_matches('/').to_owned();
+        let secure = base_url.starts_with("https://");
+        if secure || base_url.starts_with("http://") && !self.http.is_https() {
+            return Ok(base_url);
+        }
+        let text = "the primary binds the transaction to a URL that cannot be used";
+        Err(Error::new(Kind::Protocol, text))
+    }
+}
