@@ -20,6 +20,7 @@ const FCNTL_JOURNAL_POINTER: c_int = 28;
 /// sqlite.org/c3ref/c_open_autoproxy.html. No mutex: a connection of ours is
 /// used by one thread at a time, which its owner sees to.
 const OPEN_READWRITE: c_int = 0x0000_0002;
+const OPEN_CREATE: c_int = 0x0000_0004;
 const OPEN_NOMUTEX: c_int = 0x0000_8000;
 const OPEN_PRIVATECACHE: c_int = 0x0004_0000;
 
@@ -127,6 +128,24 @@ impl Connection {
             rc::OK => Ok(connection),
             code => Err(connection.error("open the database a second time", code)),
         }
+    }
+
+    /// A database of its own, in memory.
+    pub fn open_in_memory() -> Result<Connection> {
+        let mut db = ptr::null_mut();
+        let flags = OPEN_READWRITE | OPEN_CREATE | OPEN_NOMUTEX | OPEN_PRIVATECACHE;
+        // SAFETY: as in `open_beside`.
+        let code = unsafe { sqlite!(open_v2(c":memory:".as_ptr(), &mut db, flags, ptr::null())) };
+        let connection = Connection(db);
+        match code {
+            rc::OK => Ok(connection),
+            code => Err(connection.error("open a database in memory", code)),
+        }
+    }
+
+    /// To add functions to it.
+    pub(super) fn as_host(&self) -> HostDb {
+        HostDb(self.0)
     }
 
     /// Waits up to `milliseconds` for locks inside SQLite's own statements.

@@ -11,7 +11,7 @@ use crate::error::{Error, Kind, Result};
 
 /// sqlite.org/c3ref/c_deterministic.html: not from triggers or views, so that
 /// a foreign database file cannot make its reader call us; may return JSON.
-const FLAGS: c_int = UTF8 | DIRECTONLY | SUBTYPE | RESULT_SUBTYPE;
+pub(super) const FLAGS: c_int = UTF8 | DIRECTONLY | SUBTYPE | RESULT_SUBTYPE;
 const UTF8: c_int = 1;
 const DIRECTONLY: c_int = 0x0008_0000;
 const SUBTYPE: c_int = 0x0010_0000;

@@ -5,6 +5,7 @@
 
 #![allow(unsafe_code)]
 
+pub mod aggregate;
 mod api;
 pub mod connection;
 pub mod entry;
