@@ -724,5 +724,6 @@ fn the_scripts_of_the_sql_folder_run() {
         ran.push(path.file_name().unwrap().to_string_lossy().into_owned());
     }
     ran.sort();
-    assert_eq!(ran, ["cron-sync.sql", "quickstart.sql"]);
+    let all = ["bulk-load.sql", "cron-sync.sql", "quickstart.sql", "transaction.sql"];
+    assert_eq!(ran, all);
 }

@@ -1,6 +1,6 @@
 //! Attaching: from a URL and a connection to a replica.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 use super::file::{Contents, ReplicaFile};
@@ -66,6 +66,8 @@ impl Replica {
             echo: RefCell::default(),
             worker,
             process: std::process::id(),
+            interactive: RefCell::default(),
+            batch_running: Cell::default(),
         })
     }
 }

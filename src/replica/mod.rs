@@ -6,10 +6,13 @@
 
 mod apply;
 mod attach;
+mod batch;
 mod file;
+mod interactive;
 pub mod options;
 mod page_buffer;
 mod progress;
+mod query;
 mod run;
 mod script;
 mod sidecar;
@@ -21,8 +24,9 @@ mod wal_index;
 mod worker;
 mod write;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
+use self::interactive::Interactive;
 use self::options::{Options, SyncOptions};
 use self::sync::Syncer;
 use self::worker::Worker;
@@ -30,10 +34,12 @@ use self::write::Echo;
 use crate::error::Result;
 
 pub use self::attach::Request;
+pub use self::batch::{Batch, BatchReport};
 pub use self::progress::{Progress, WatchedSync};
 pub use self::status::Status;
 pub use self::sync::SyncReport;
-pub use self::write::WriteReport;
+pub use self::write::{Landed, WriteReport};
+pub use crate::primary::Mode;
 
 /// The replica that a connection is attached to.
 pub struct Replica {
@@ -46,6 +52,10 @@ pub struct Replica {
     worker: Option<Worker>,
     /// The process that attached it.
     process: u32,
+    /// The transaction of `begin`.
+    interactive: RefCell<Interactive>,
+    /// A batch is being sent in pieces.
+    batch_running: Cell<bool>,
 }
 
 impl Replica {

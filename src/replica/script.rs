@@ -1,26 +1,64 @@
-//! Several statements in one text, told apart as SQLite does it.
+//! Statements as they are sent: several in one text told apart as SQLite does
+//! it, parameters by position, their number checked before anything is sent.
 
 use crate::error::{Error, Kind, Result};
 use crate::host::statement_is_complete;
 use crate::primary::Statement;
+use crate::proto::parameters::positional;
 use crate::proto::statement::is_blank;
 use crate::proto::value::Value;
 
 /// The statements in `sql`; `args` belong to the only one.
 pub fn statements(sql: &str, args: Vec<Value>) -> Result<Vec<Statement>> {
-    let mut parts = split(sql);
-    match parts.len() {
-        0 => Err(bad("there is no statement in the SQL text")),
-        1 => Ok(vec![Statement { sql: parts.remove(0).to_owned(), args }]),
-        _ if args.is_empty() => {
-            let statement = |sql: &str| Statement { sql: sql.to_owned(), args: Vec::new() };
-            Ok(parts.into_iter().map(statement).collect())
+    let parts = split(sql);
+    let count = parts.len();
+    match parts.as_slice() {
+        [] => Err(bad("there is no statement in the SQL text")),
+        [one] => {
+            let (sql, parameters) = positional(one)?;
+            check_count(parameters, args.len())?;
+            Ok(vec![Statement { sql: sql.into_owned(), args }])
         }
-        count => Err(bad(format!(
+        several if args.is_empty() => {
+            let statement = |(index, sql): (usize, &&str)| match positional(sql)? {
+                (sql, 0) => Ok(Statement { sql: sql.into_owned(), args: Vec::new() }),
+                _ => Err(bad(format!(
+                    "statement {} of {count}: there are parameters in it, and arguments go with \
+                     one statement alone; call it once per statement",
+                    index + 1
+                ))),
+            };
+            several.iter().enumerate().map(statement).collect()
+        }
+        _ => Err(bad(format!(
             "arguments go with one statement, and there are {count}; write the values into the \
              SQL, or call it once per statement"
         ))),
     }
+}
+
+/// The only statement in `sql`, as it is to be sent, and how many arguments it
+/// takes.
+pub fn only_statement(sql: &str) -> Result<(String, usize)> {
+    match split(sql).as_slice() {
+        [] => Err(bad("there is no statement in the SQL text")),
+        [one] => positional(one).map(|(sql, parameters)| (sql.into_owned(), parameters)),
+        several => {
+            Err(bad(format!("only one statement can stand here, and there are {}", several.len())))
+        }
+    }
+}
+
+pub fn check_count(parameters: usize, args: usize) -> Result<()> {
+    if parameters == args {
+        return Ok(());
+    }
+    let number = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
+    Err(bad(format!(
+        "the statement has {} and the call gives {}",
+        number(parameters, "parameter"),
+        number(args, "argument")
+    )))
 }
 
 /// Cuts at each semicolon where SQLite says that a statement is complete: not

@@ -13,7 +13,7 @@ use super::script::statements;
 use super::wait::Waited;
 use super::worker::at_once;
 use crate::error::Result;
-use crate::primary::{Executed, Patience, Position, Statement, StatementResult, Stream};
+use crate::primary::{Executed, Patience, Position, Primary, StatementResult, Stream};
 use crate::proto::value::Value;
 
 /// A stream that was not used for this long is closed rather than read: what
@@ -27,16 +27,30 @@ const STREAM_OPENING: Duration = Duration::from_secs(5);
 const WORKER_LAG: Duration = Duration::from_secs(1);
 
 /// What a write did.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct WriteReport {
     /// One per statement.
     pub results: Vec<StatementResult>,
+    pub landed: Landed,
+}
+
+/// Where a write is to be found.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Landed {
     /// The primary's last frame after it, where the primary tells.
     pub frame_no: Option<u64>,
     /// Whether the local file holds it already.
     pub synced: bool,
     /// Why it does not, if that was an error.
     pub sync_error: Option<String>,
+    /// It is part of the open transaction: nobody else sees it yet.
+    pub in_transaction: bool,
+}
+
+impl Landed {
+    pub fn in_transaction() -> Landed {
+        Landed { in_transaction: true, ..Landed::default() }
+    }
 }
 
 /// The stream that brings back what a connection writes.
@@ -51,37 +65,64 @@ impl Replica {
     /// the way back makes it look failed.
     pub fn write(&self, sql: &str, args: Vec<Value>) -> Result<WriteReport> {
         let statements = statements(sql, args)?;
-        let before = self.syncer.file.position()?;
-        let executed = match self.execute(&statements, before) {
-            Ok(executed) => executed,
-            Err(error) => {
-                self.syncer.counters.lock().failed(&error);
-                return Err(error);
-            }
-        };
-        self.syncer.counters.lock().writes += 1;
-        let changed = executed.results.iter().any(|result| result.rows_affected != Some(0));
-        let mut report = WriteReport {
-            results: executed.results,
-            frame_no: executed.frame_no,
-            synced: false,
-            sync_error: None,
-        };
-        if self.options.read_your_writes {
-            match self.bring_back(before, executed.frame_no, changed) {
-                Ok(synced) => report.synced = synced,
-                Err(error) => report.sync_error = Some(error.to_string()),
-            }
+        if let Some(results) = self.write_in_transaction(&statements)? {
+            return Ok(WriteReport { results, landed: Landed::in_transaction() });
         }
-        Ok(report)
+        let (executed, landed) =
+            self.run(|primary, patience| primary.execute(&statements, patience))?;
+        Ok(WriteReport { results: executed.results, landed })
     }
 
-    /// Sends the statements, and opens a stream at the same time if there is
-    /// none yet.
-    fn execute(&self, statements: &[Statement], before: Option<Position>) -> Result<Executed> {
-        let patience = self.syncer.patience(SyncOptions::default());
+    /// Lets the primary run something that writes, and brings it back.
+    pub(super) fn run(
+        &self,
+        work: impl FnOnce(&dyn Primary, &Patience) -> Result<Executed>,
+    ) -> Result<(Executed, Landed)> {
+        self.check_no_batch()?;
+        let before = self.syncer.file.position()?;
+        let executed = self.noted(self.execute(work, before))?;
+        let changed = executed.results.iter().any(|result| result.rows_affected != Some(0));
+        let landed = self.land(before, executed.frame_no, changed);
+        Ok((executed, landed))
+    }
+
+    /// Remembers an error for the status.
+    pub(super) fn noted<T>(&self, outcome: Result<T>) -> Result<T> {
+        outcome.inspect_err(|error| self.syncer.counters.lock().failed(error))
+    }
+
+    pub(super) fn patience(&self) -> Patience {
+        self.syncer.patience(SyncOptions::default())
+    }
+
+    /// What follows a write that succeeded: it is counted and brought back.
+    pub(super) fn land(
+        &self,
+        before: Option<Position>,
+        frame_no: Option<u64>,
+        changed: bool,
+    ) -> Landed {
+        self.syncer.counters.lock().writes += 1;
+        let mut landed = Landed { frame_no, ..Landed::default() };
+        if self.options.read_your_writes {
+            match self.bring_back(before, frame_no, changed) {
+                Ok(synced) => landed.synced = synced,
+                Err(error) => landed.sync_error = Some(error.to_string()),
+            }
+        }
+        landed
+    }
+
+    /// Lets the primary run it, and opens a stream at the same time if there
+    /// is none yet.
+    fn execute(
+        &self,
+        work: impl FnOnce(&dyn Primary, &Patience) -> Result<Executed>,
+        before: Option<Position>,
+    ) -> Result<Executed> {
+        let patience = self.patience();
         let primary = &self.syncer.primary;
-        let run = || primary.execute(statements, &patience);
+        let run = || work(&**primary, &patience);
         if self.worker.is_some() || !self.options.read_your_writes {
             return run();
         }

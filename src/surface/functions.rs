@@ -6,7 +6,7 @@ use crate::error::{Error, Kind, Result};
 use crate::host::value::{Argument, Output};
 use crate::host::{libversion, sourceid};
 use crate::replica::options::{Options, SyncOptions};
-use crate::replica::{Replica, Request};
+use crate::replica::{Mode, Replica, Request};
 
 type Body = fn(&Connection, &[Argument]) -> Result<Output>;
 
@@ -19,8 +19,11 @@ pub struct Function {
 
 pub const ALL: &[Function] = &[
     Function { name: "replica_attach", arities: &[1, 2, 3], body: attach },
+    Function { name: "replica_begin", arities: &[0, 1], body: begin },
+    Function { name: "replica_commit", arities: &[0], body: commit },
     Function { name: "replica_debug", arities: &[0], body: debug },
     Function { name: "replica_detach", arities: &[0], body: detach },
+    Function { name: "replica_rollback", arities: &[0], body: rollback },
     Function { name: "replica_set_token", arities: &[1], body: set_token },
     Function { name: "replica_sync", arities: &[0, 1], body: sync },
     Function { name: "replica_version", arities: &[0], body: version },
@@ -81,6 +84,36 @@ fn write(connection: &Connection, args: &[Argument]) -> Result<Output> {
     let args = values(args)?;
     let report = connection.with_replica(|replica| replica.write(sql, args))?;
     Ok(Output::Json(json::write(&report)))
+}
+
+/// `replica_begin([mode])`: opens a transaction on the primary.
+fn begin(connection: &Connection, args: &[Argument]) -> Result<Output> {
+    let mode = match optional_text("mode", args.first())? {
+        None => Mode::Deferred,
+        Some(mode) => match mode.to_ascii_lowercase().as_str() {
+            "deferred" => Mode::Deferred,
+            "immediate" => Mode::Immediate,
+            "read" => Mode::Read,
+            _ => {
+                let text = "mode must be 'deferred', 'immediate' or 'read'";
+                return Err(Error::new(Kind::BadArgument, text));
+            }
+        },
+    };
+    connection.with_replica(|replica| replica.begin(mode))?;
+    Ok(Output::Null)
+}
+
+/// `replica_commit()`: JSON, where it is to be found.
+fn commit(connection: &Connection, _: &[Argument]) -> Result<Output> {
+    let landed = connection.with_replica(Replica::commit)?;
+    Ok(Output::Json(json::commit(&landed)))
+}
+
+/// `replica_rollback()`
+fn rollback(connection: &Connection, _: &[Argument]) -> Result<Output> {
+    connection.with_replica(Replica::rollback)?;
+    Ok(Output::Null)
 }
 
 /// `replica_wait(frame_no [, timeout_s])`: the last frame that the file holds.

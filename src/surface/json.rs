@@ -3,7 +3,8 @@
 use serde_json::{Map, Value as Json, json};
 
 use crate::primary::StatementResult;
-use crate::replica::{Status, SyncReport, WriteReport};
+use crate::proto::value::Value;
+use crate::replica::{BatchReport, Landed, Status, SyncReport, WriteReport};
 
 pub fn sync(report: &SyncReport) -> String {
     json!({
@@ -28,17 +29,44 @@ pub fn write(report: &WriteReport) -> String {
             Map::from_iter([("results".to_owned(), Json::Array(list))])
         }
     };
-    object.insert("frame_no".to_owned(), json!(report.frame_no));
-    object.insert("synced".to_owned(), json!(report.synced));
-    if let Some(error) = &report.sync_error {
-        object.insert("sync_error".to_owned(), json!(error));
-    }
+    landed(&mut object, &report.landed);
     Json::Object(object).to_string()
 }
 
+pub fn batch(report: &BatchReport) -> String {
+    let mut object = Map::from_iter([
+        ("count".to_owned(), json!(report.count)),
+        ("rows_affected".to_owned(), json!(report.rows_affected)),
+        ("last_insert_rowid".to_owned(), json!(report.last_insert_rowid)),
+    ]);
+    landed(&mut object, &report.landed);
+    Json::Object(object).to_string()
+}
+
+pub fn commit(report: &Landed) -> String {
+    let mut object = Map::new();
+    landed(&mut object, report);
+    Json::Object(object).to_string()
+}
+
+fn landed(object: &mut Map<String, Json>, landed: &Landed) {
+    object.insert("frame_no".to_owned(), json!(landed.frame_no));
+    object.insert("synced".to_owned(), json!(landed.synced));
+    if let Some(error) = &landed.sync_error {
+        object.insert("sync_error".to_owned(), json!(error));
+    }
+    if landed.in_transaction {
+        object.insert("in_transaction".to_owned(), json!(true));
+    }
+}
+
+/// A row of values as an array.
+pub fn row(values: &[Value]) -> String {
+    Json::Array(values.iter().map(Value::to_json).collect()).to_string()
+}
+
 fn statement(result: &StatementResult) -> Map<String, Json> {
-    let row =
-        |row: &Vec<_>| Json::Array(row.iter().map(crate::proto::value::Value::to_json).collect());
+    let row = |row: &Vec<Value>| Json::Array(row.iter().map(Value::to_json).collect());
     let rows = result.rows.iter().map(row).collect();
     Map::from_iter([
         ("rows_affected".to_owned(), json!(result.rows_affected)),

@@ -2,16 +2,18 @@
 //! makes JSON.
 
 mod arguments;
+mod batch;
 mod functions;
 mod json;
 mod progress_table;
+mod query_table;
 mod status_table;
 
 use std::cell::RefCell;
 use std::rc::Rc;
 
 use crate::error::{Error, Kind, Result};
-use crate::host::{HostDb, function, vtab};
+use crate::host::{HostDb, aggregate, function, vtab};
 use crate::replica::Replica;
 
 /// What belongs to one connection. It is dropped with the last function of the
@@ -70,5 +72,10 @@ pub fn register(host: HostDb) -> Result<()> {
         }
     }
     vtab::create(host, Box::new(progress_table::ProgressTable(connection.clone())))?;
+    let of_batch = connection.clone();
+    let start: aggregate::Start =
+        Box::new(move || Box::new(batch::BatchOfRows::new(of_batch.clone())));
+    aggregate::create(host, "replica_batch", start)?;
+    vtab::create(host, Box::new(query_table::QueryTable(connection.clone())))?;
     vtab::create(host, Box::new(status_table::StatusTable(connection)))
 }

@@ -1,0 +1,59 @@
+//! The aggregate `replica_batch(sql [, arg ...])`.
+
+use std::rc::Rc;
+
+use super::arguments::{text, values};
+use super::{Connection, json};
+use crate::error::{Error, Kind, Result};
+use crate::host::aggregate::Aggregate;
+use crate::host::value::{Argument, Output};
+use crate::replica::{Batch, BatchReport};
+
+/// One batch for each group of rows.
+pub struct BatchOfRows {
+    connection: Rc<Connection>,
+    batch: Option<Batch>,
+}
+
+impl BatchOfRows {
+    pub fn new(connection: Rc<Connection>) -> BatchOfRows {
+        BatchOfRows { connection, batch: None }
+    }
+
+    fn abandon(&mut self) {
+        if let Some(mut batch) = self.batch.take() {
+            let _ = self.connection.with_replica(|replica| {
+                replica.batch_abandon(&mut batch);
+                Ok(())
+            });
+        }
+    }
+}
+
+impl Aggregate for BatchOfRows {
+    fn step(&mut self, arguments: &[Argument]) -> Result<()> {
+        let Some((sql, args)) = arguments.split_first() else {
+            return Err(Error::new(Kind::BadArgument, "the SQL text is missing"));
+        };
+        let sql = text("sql", sql)?;
+        let args = values(args)?;
+        let batch = self.batch.get_or_insert_default();
+        self.connection.with_replica(|replica| replica.batch_row(batch, sql, args))
+    }
+
+    fn finish(&mut self) -> Result<Output> {
+        let report = match &mut self.batch {
+            Some(batch) => self.connection.with_replica(|replica| replica.batch_finish(batch))?,
+            None => BatchReport::empty(),
+        };
+        self.batch = None;
+        Ok(Output::Json(json::batch(&report)))
+    }
+}
+
+/// What has been sent of a batch without an end is undone.
+impl Drop for BatchOfRows {
+    fn drop(&mut self) {
+        self.abandon();
+    }
+}
