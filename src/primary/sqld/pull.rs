@@ -59,13 +59,14 @@ impl<'a> Pull<'a> {
         };
         let (mut resumed_at, mut retry) = (None, None);
         loop {
+            let before = self.at.next;
             let read = match self.long_stretch(&session) {
                 Some(last) => self.ranges(&session, last).map(|()| None),
                 None => self.batch(&session).map(Some),
             };
             let step = match read {
                 Ok(None) => Ok(!self.at.open && self.head.is_some() && self.is_at_head()),
-                Ok(Some(frames)) => self.after_batch(frames, &mut session),
+                Ok(Some(frames)) => self.after_batch(frames, before, &mut session),
                 Err(Refusal::NeedSnapshot) => self.after_snapshot(&mut session),
                 Err(refusal) => Err(refusal),
             };
@@ -98,6 +99,10 @@ impl<'a> Pull<'a> {
         if self.at.newest > self.at.next.checked_sub(1) {
             let text = "the primary's log changed while it was being read; try again";
             return Err(Error::new(Kind::Unavailable, text));
+        }
+        if let Some(head) = self.head.or(session.head).filter(|head| *head >= self.at.next) {
+            let text = format!("the primary has frame {head} but sends none from {}", self.at.next);
+            return Err(Error::new(Kind::Protocol, text));
         }
         self.remember_head(&session);
         if let Some(commit) = self.at.pending.take() {
@@ -193,21 +198,24 @@ impl<'a> Pull<'a> {
         Ok(count)
     }
 
-    /// Whether the pull is complete after a batch of so many frames.
+    /// Whether the pull is complete after a batch of so many frames that was
+    /// asked for from `before` on.
     fn after_batch(
         &mut self,
         frames: u64,
+        before: u64,
         session: &mut Session,
     ) -> std::result::Result<bool, Refusal> {
+        let absurd = |text: &str| Err(Error::new(Kind::Protocol, text).into());
+        if self.at.open && frames == 0 {
+            return absurd("the primary's log ends in the middle of a transaction");
+        }
+        let stands_still = self.at.next == before;
+        if stands_still && (self.at.open || frames >= BATCH) {
+            return absurd("the primary sends frames again that it has sent before");
+        }
         if self.at.open {
-            return match frames {
-                0 => Err(Error::new(
-                    Kind::Protocol,
-                    "the primary's log ends in the middle of a transaction",
-                )
-                .into()),
-                _ => Ok(false),
-            };
+            return Ok(false);
         }
         if frames < BATCH {
             return Ok(true);
