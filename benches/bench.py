@@ -114,10 +114,10 @@ def bootstrap_indexed():
 def bootstrap_large():
     """A gigabyte, alone: memory stays flat."""
     sqld = Sqld("--max-log-size", "100000")
-    fill(sqld, 1000)
+    fill(sqld, 1100)  # Beyond the lock page, which is at 1 GiB.
     runs = [child("first_sync", sqld.url) for _ in range(2)]
     seconds = [run["seconds"] for run in runs]
-    TABLE.add("first sync, 1 GB, fresh log", spread(seconds), "–", f"{1030 / median(seconds):.0f} MB/s", f"peak {max(run['peak_mb'] for run in runs):.0f} MB")
+    TABLE.add("first sync, 1.1 GB, fresh log", spread(seconds), "–", f"{runs[0]['db_mb'] / median(seconds):.0f} MB/s", f"peak {max(run['peak_mb'] for run in runs):.0f} MB")
     sqld.close()
 
 

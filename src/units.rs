@@ -38,3 +38,17 @@ impl FrameNo {
         FrameNo(self.0 + 1)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// fileformat2 1.4: bytes 2^30 to 2^30 + 511 lie in this page.
+    #[test]
+    fn the_lock_page_is_the_one_at_a_gibibyte_and_pages_go_on_behind_it() {
+        assert_eq!(PageNo::LOCK, PageNo(262_145));
+        assert_eq!(PageNo::LOCK.offset(), 1 << 30);
+        assert_eq!(PageNo(262_146).offset(), (1 << 30) + 4096);
+        assert_eq!(PageNo(u32::MAX).offset(), (u64::from(u32::MAX) - 1) * 4096);
+    }
+}
