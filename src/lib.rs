@@ -5,11 +5,13 @@
 //! lib -> surface -> replica -> primary -> proto
 //!                   replica -> wal
 //!        surface, replica -> host ;  everything -> error, units
+//!        replica -> fault -> host
 //! ```
 
 #![deny(unsafe_code)]
 
 pub mod error;
+pub mod fault;
 pub mod host;
 pub mod primary;
 pub mod proto;

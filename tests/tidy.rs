@@ -13,11 +13,12 @@ use std::path::{Path, PathBuf};
 const MAY_USE: &[(&str, &[&str])] = &[
     ("lib", &["surface", "replica", "primary", "proto", "wal", "host"]),
     ("surface", &["replica", "primary", "proto", "host"]),
-    ("replica", &["primary", "proto", "wal", "host"]),
+    ("replica", &["primary", "proto", "wal", "host", "fault"]),
     ("primary", &["proto"]),
     ("proto", &[]),
     ("wal", &[]),
     ("host", &[]),
+    ("fault", &["host"]),
     ("error", &[]),
     ("units", &[]),
 ];
@@ -34,7 +35,7 @@ const ONLY_IN: &[(&str, &[&str], &str)] = &[
     ("thread::Builder", &["replica/worker.rs", "primary/"], "threads have one owner each"),
     ("thread::scope", &["replica/worker.rs", "primary/"], "threads have one owner each"),
     ("process::Command", &[], "the host's children are not ours"),
-    ("std::env", &["replica/"], "the environment is read in one place"),
+    ("std::env", &["replica/", "fault.rs"], "the environment is read in one place"),
     ("println!", &[], "the host's output is not ours"),
     ("eprintln!", &[], "the host's output is not ours"),
     ("rusqlite", &[], "a second SQLite in the process would release the host's file locks"),

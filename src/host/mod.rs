@@ -12,6 +12,8 @@ pub mod entry;
 pub mod file;
 pub mod function;
 pub mod guard;
+#[cfg(feature = "fault-points")]
+mod kill;
 pub mod value;
 pub mod vtab;
 
@@ -19,3 +21,5 @@ pub use api::{
     MINIMUM_VERSION, libversion, log_error, random_u32, sourceid, statement_is_complete, threadsafe,
 };
 pub use connection::{Checkpoint, Connection, HostDb};
+#[cfg(feature = "fault-points")]
+pub use kill::kill_this_process;

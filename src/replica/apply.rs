@@ -6,6 +6,7 @@
 
 use super::file::ReplicaFile;
 use super::page_buffer::PageBuffer;
+use super::page_set::PageSet;
 use super::sync::Watch;
 use super::transaction::Transaction;
 use crate::error::{Error, Kind, Result};
@@ -37,6 +38,8 @@ pub struct Apply<'f> {
     file: &'f ReplicaFile,
     base: Base,
     buffer: PageBuffer,
+    /// All pages given since the base.
+    received: PageSet,
     /// Page 1 is kept apart: it is written last, with the position.
     page_1: Option<Box<PageImage>>,
     /// Open from the first page that did not fit the buffer on.
@@ -53,6 +56,7 @@ impl<'f> Apply<'f> {
             file,
             base,
             buffer: PageBuffer::default(),
+            received: PageSet::default(),
             page_1: None,
             transaction: None,
             pages_written: 0,
@@ -143,6 +147,7 @@ impl<'f> Apply<'f> {
             }
             Verdict::Fits => {}
         }
+        self.refuse_what_cannot_be(transaction, &commit)?;
         let page_1 = self.next_page_1(transaction, &stamp, &commit)?;
         self.write_buffer(commit.size)?;
         let Some(transaction) = self.transaction.take() else { return Ok(()) };
@@ -151,6 +156,30 @@ impl<'f> Apply<'f> {
         transaction.publish(&page_1, commit.size, durable)?;
         self.settle(commit);
         self.file.checkpoint_if_due()
+    }
+
+    /// A commit that cannot be one: SQLite writes every page that it adds to a
+    /// database in WAL mode, so each page that is new here must have come.
+    /// Otherwise the file would get holes, up to 16 TB of them.
+    fn refuse_what_cannot_be(&self, transaction: &Transaction, commit: &Commit) -> Result<()> {
+        let known = match self.base {
+            Base::Everything { .. } => 0,
+            Base::Since(_) => transaction.size(),
+        };
+        if let Some(page) = self.received.first_missing(PageNo(known + 1), PageNo(commit.size)) {
+            return Err(Error::new(
+                Kind::Protocol,
+                format!(
+                    "the primary sent a database of {} pages without page {}",
+                    commit.size, page.0
+                ),
+            ));
+        }
+        if commit.position.at > page1::MAX_POSITION {
+            let text = format!("the primary sent frame {}: too many", commit.position.at);
+            return Err(Error::new(Kind::Protocol, text));
+        }
+        Ok(())
     }
 
     /// Page 1 of the state to publish: the primary's if it changed, else the
@@ -164,12 +193,6 @@ impl<'f> Apply<'f> {
         let position = Some((commit.position.log.0, commit.position.at));
         let whole = matches!(self.base, Base::Everything { .. });
         let Some(new) = &self.page_1 else {
-            if whole {
-                return Err(Error::new(
-                    Kind::Protocol,
-                    "the primary sent a database without page 1",
-                ));
-            }
             let mut page_1 = Box::new(*transaction.page_1());
             page1::restamp(&mut page_1, &Stamp { position, ..*stamp }, commit.size);
             return Ok(page_1);
@@ -197,7 +220,9 @@ impl<'f> Apply<'f> {
         if self.verdict(&stamp, None) == Verdict::Conflict {
             return self.give_up();
         }
-        let cookie_shift = page1::schema_cookie(transaction.page_1()).wrapping_add(1);
+        // Not 0: with no position either, that is the stamp of a file that no
+        // reader has ever seen longer than one page.
+        let cookie_shift = page1::schema_cookie(transaction.page_1()).wrapping_add(1).max(1);
         let mut page_1 = page1::empty();
         page1::patch(&mut page_1, &Stamp { position: None, cookie_shift }, 1);
         self.pages_written += 1;
@@ -209,6 +234,7 @@ impl<'f> Apply<'f> {
         self.base = Base::Since(commit.position);
         self.reached = Some(commit.position);
         self.buffer.clear();
+        self.received = PageSet::default();
         self.page_1 = None;
     }
 
@@ -226,6 +252,7 @@ impl<'f> Apply<'f> {
 
 impl Sink for Apply<'_> {
     fn page(&mut self, page: PageNo, image: &PageImage) -> Result<()> {
+        self.received.insert(page);
         match page {
             PageNo::FIRST => self.page_1 = Some(Box::new(*image)),
             PageNo::LOCK => {}

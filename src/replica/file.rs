@@ -2,11 +2,12 @@
 //! empty one ours, the position it is at.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::transaction::{LockPatience, Transaction, later_version};
 use super::wal_index::WalIndex;
 use crate::error::{Error, Kind, Result};
+use crate::fault;
 use crate::host::{Checkpoint, Connection, HostDb};
 use crate::primary::{LogFingerprint, Position};
 use crate::units::{PAGE_SIZE, PageNo};
@@ -51,6 +52,13 @@ impl ReplicaFile {
                  open a connection on a file name",
             )
         })?;
+        if host.main_file()?.has_moved() {
+            return Err(Error::new(
+                Kind::NotAllowed,
+                "the database file was moved, deleted or replaced while it was open; \
+                 close the connection and open the file again",
+            ));
+        }
         let look = look_at_bytes(host)?;
         if look == Look::Foreign {
             return Err(holds_data(&path));
@@ -102,18 +110,44 @@ impl ReplicaFile {
         let transaction = Transaction::begin_unstamped(&self.connection, &self.patience)?;
         if page1::owner(transaction.page_1()) == Owner::Foreign {
             // Somebody may have been quicker, with a stamp or with a table.
-            if page1::size(transaction.page_1()) > 1 {
+            if !page1::is_empty(transaction.page_1()) {
                 return Err(holds_data(&self.path));
             }
             let mut page_1 = page1::empty();
             page1::patch(&mut page_1, &Stamp::default(), 1);
             transaction.publish(&page_1, 1, false)?;
+        } else {
+            drop(transaction);
         }
-        // The database file itself must carry the stamp before anything is
-        // written behind page 1, so that a look at its bytes tells what it is.
-        self.connection.checkpoint(Checkpoint::Passive)?;
+        self.carry_stamp_over()?;
         self.ready.set(true);
         Ok(())
+    }
+
+    /// The database file itself must carry the stamp before anything is
+    /// written behind page 1, so that a look at its bytes tells what it is.
+    fn carry_stamp_over(&self) -> Result<()> {
+        let deadline = Instant::now() + self.patience.timeout;
+        loop {
+            self.connection.checkpoint(Checkpoint::Passive)?;
+            fault::point("stamp carried over");
+            let mut header = [0; 100];
+            self.connection.database_file()?.read(&mut header, 0)?;
+            if matches!(page1::owner(&header), Owner::Replica(_)) {
+                return Ok(());
+            }
+            if (self.patience.cancelled)() {
+                return Err(Error::new(Kind::Interrupted, "interrupted"));
+            }
+            if Instant::now() >= deadline {
+                return Err(Error::new(
+                    Kind::Busy,
+                    "the empty database is being read by a connection that does not end its \
+                     transaction; end it and try again",
+                ));
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// Where the file stands; None before the first sync.

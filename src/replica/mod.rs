@@ -11,6 +11,7 @@ mod file;
 mod interactive;
 pub mod options;
 mod page_buffer;
+mod page_set;
 mod progress;
 mod query;
 mod run;

@@ -9,6 +9,14 @@
 //! `sqlite3WalFrames`. Nothing is synced for its own sake, as SQLite does it
 //! with `synchronous=NORMAL`: a power cut may take the last commits, together
 //! with the position that says so.
+//!
+//! Two steps differ from SQLite's, so that a writer may die between any two of
+//! them. A restart forgets what was backfilled *before* it empties the log: the
+//! other way round, a death in between leaves an empty log of which frames are
+//! said to be in the database, and what is appended to it stays unseen. And a
+//! commit that needs pages beyond the end of the database file tears the
+//! wal-index *before* its frame is in the log: else a death in between leaves a
+//! frame that only a recovery finds, after a checkpoint has cut those pages off.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -16,6 +24,7 @@ use std::time::{Duration, Instant};
 use super::run::Run;
 use super::wal_index::{CHECKPOINT_LOCK, LOG_READERS, WRITE_LOCK, WalIndex};
 use crate::error::{Error, Kind, Result};
+use crate::fault;
 use crate::host::file::{DatabaseFile, SharedLock, WalFile};
 use crate::host::{Connection, random_u32};
 use crate::primary::Cancelled;
@@ -73,7 +82,8 @@ pub struct Transaction<'f> {
     /// Page 1 before this transaction.
     page_1: Box<PageImage>,
     stamp: Stamp,
-    published: bool,
+    /// Whether a commit may need what was written beyond the end of the file.
+    keep_file: bool,
 }
 
 impl<'f> Transaction<'f> {
@@ -129,7 +139,7 @@ impl<'f> Transaction<'f> {
             wrote_file: false,
             size: 0,
             stamp: Stamp::default(),
-            published: false,
+            keep_file: false,
         };
         let mut page_1 = [0; PAGE_SIZE];
         transaction.read_committed(PageNo::FIRST, &mut page_1)?;
@@ -146,6 +156,11 @@ impl<'f> Transaction<'f> {
     /// What page 1 said before this transaction.
     pub fn stamp(&self) -> Stamp {
         self.stamp
+    }
+
+    /// Size of the database in pages before this transaction.
+    pub fn size(&self) -> u32 {
+        self.size
     }
 
     /// Page 1 before this transaction.
@@ -190,26 +205,42 @@ impl<'f> Transaction<'f> {
         let (database, wal) = (self.database, self.wal);
         self.file_run.flush(|bytes, at| database.write(bytes, at))?;
         if self.wrote_file {
+            fault::point("file pages written");
             // These pages must not be later on the disk than the commit that
             // makes them part of the database.
             database.sync()?;
+            fault::point("file pages synced");
         }
         self.repair_checksums()?;
-        self.append(PageNo::FIRST, page_1, size)?;
         self.log_run.flush(|bytes, at| wal.write(bytes, at))?;
-        if durable {
-            wal.sync()?;
-        }
+        fault::point("frames written");
+        // Held back in `log_run`, which is empty and has room for it.
+        self.append(PageNo::FIRST, page_1, size)?;
         let committed = self.header.max_frame;
         for (frame, page) in (committed + 1..).zip(&self.appended) {
             self.index.append(frame, *page, committed)?;
+            fault::point("index entry added");
         }
         self.header.max_frame = committed + self.appended.len() as u32;
         self.header.frame_checksum = self.checksum;
         self.header.change = self.header.change.wrapping_add(1);
         self.header.pages = size;
-        self.index.publish(&self.header)?;
-        self.published = true;
+        if self.wrote_file {
+            // From here on the index is rebuilt from the log by whoever looks
+            // at it first, should we not come to the end: a checkpoint that
+            // cuts the file cannot come before that. Nor may we cut it.
+            self.index.tear(&self.header)?;
+            self.keep_file = true;
+            fault::point("index torn");
+        }
+        self.log_run.flush(|bytes, at| wal.write(bytes, at))?;
+        fault::point("commit frame written");
+        self.index.publish(&self.header, "commit between header copies")?;
+        fault::point("commit published");
+        if durable {
+            wal.sync()?;
+            fault::point("commit synced");
+        }
         Ok(())
     }
 
@@ -233,6 +264,7 @@ impl<'f> Transaction<'f> {
         let database = self.database;
         self.wrote_file = true;
         self.places.insert(page, Place::File);
+        fault::point("page for the file");
         self.file_run.push(page.offset(), image, |bytes, at| database.write(bytes, at))
     }
 
@@ -245,6 +277,7 @@ impl<'f> Transaction<'f> {
         let header = FrameHeader::new(page, commit_size, salt, image, self.checksum, order);
         let wal = self.wal;
         let write = |bytes: &[u8], at| wal.write(bytes, at);
+        fault::point("frame for the log");
         self.log_run.push(frame::offset(frame), &header.encode(), write)?;
         self.log_run.push(frame::offset(frame) + frame::HEADER_SIZE as u64, image, write)?;
         self.checksum = header.checksum;
@@ -258,6 +291,7 @@ impl<'f> Transaction<'f> {
         let wal = self.wal;
         self.log_run.flush(|bytes, at| wal.write(bytes, at))?;
         self.stale_from = Some(self.stale_from.map_or(frame, |stale| stale.min(frame)));
+        fault::point("frame replaced");
         wal.write(image, frame::offset(frame) + frame::HEADER_SIZE as u64)
     }
 
@@ -281,6 +315,7 @@ impl<'f> Transaction<'f> {
             let (salt, order) = (self.header.salt, self.header.order);
             let header = FrameHeader::new(page, 0, salt, &image, self.checksum, order);
             wal.write(&header.encode(), at)?;
+            fault::point("checksum repaired");
             self.checksum = header.checksum;
         }
         Ok(())
@@ -312,10 +347,14 @@ impl<'f> Transaction<'f> {
         }
         let (from, count) = LOG_READERS;
         let Some(_no_readers) = self.database.try_lock(from, count)? else { return Ok(()) };
+        fault::point("restart locked");
+        index::reset_checkpoint_info(&first);
+        self.database.barrier();
+        fault::point("restart backfill forgotten");
         self.header.max_frame = 0;
         self.header.salt = next_salt(self.header.salt, random_u32());
-        self.index.publish(&self.header)?;
-        index::reset_checkpoint_info(&first);
+        self.index.publish(&self.header, "restart between header copies")?;
+        fault::point("restart published");
         self.log_started = false;
         Ok(())
     }
@@ -330,7 +369,9 @@ impl<'f> Transaction<'f> {
         let salt = next_salt(self.header.salt, random_u32());
         let (bytes, checksum) = WalHeader { order, sequence, salt }.encode();
         self.wal.write(&bytes, 0)?;
+        fault::point("log header written");
         self.wal.sync()?;
+        fault::point("log header synced");
         self.header.order = order;
         self.header.salt = salt;
         self.header.frame_checksum = checksum;
@@ -345,7 +386,7 @@ impl Drop for Transaction<'_> {
     /// would be harmless there; they are cut off to leave no trace. The CKPT
     /// lock is still held, and nobody reads that far.
     fn drop(&mut self) {
-        if self.wrote_file && !self.published {
+        if self.wrote_file && !self.keep_file {
             let _ = self.database.truncate(self.file_size);
         }
     }
@@ -362,6 +403,7 @@ fn lock_for_writing<'f>(
     let mut pause = Duration::from_millis(1);
     loop {
         if let Some(write) = database.try_lock(WRITE_LOCK, 1)? {
+            fault::point("write lock taken");
             if let Some(header) = index.header()? {
                 return Ok((write, header));
             }

@@ -6,6 +6,7 @@
 use std::cell::RefCell;
 
 use crate::error::{Error, Kind, Result};
+use crate::fault;
 use crate::host::file::DatabaseFile;
 use crate::units::PageNo;
 use crate::wal::index::{self, IndexHeader, Segment, Unusable};
@@ -54,8 +55,22 @@ impl<'f> WalIndex<'f> {
         }
     }
 
-    pub fn publish(&self, header: &IndexHeader) -> Result<()> {
-        header.publish(&self.segment(0)?, || self.file.barrier());
+    /// Makes `header` the one that readers see. `between` names the fault
+    /// point between its two copies.
+    pub fn publish(&self, header: &IndexHeader, between: &str) -> Result<()> {
+        let barrier = || {
+            self.file.barrier();
+            fault::point(between);
+        };
+        header.publish(&self.segment(0)?, barrier);
+        Ok(())
+    }
+
+    /// Makes the two copies differ, so that nobody uses the index before
+    /// SQLite has rebuilt it from the log or `publish` has ended this.
+    pub fn tear(&self, header: &IndexHeader) -> Result<()> {
+        header.publish_half(&self.segment(0)?);
+        self.file.barrier();
         Ok(())
     }
 

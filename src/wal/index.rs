@@ -103,7 +103,8 @@ impl IndexHeader {
         store_copy(first, 0, &copy);
     }
 
-    /// Only the second copy: what a writer leaves that dies before the first.
+    /// Only the second copy: readers find the two different until the first
+    /// follows, and rebuild the index if its writer died.
     pub fn publish_half(&self, first: &Segment) {
         store_copy(first, COPY_WORDS, &self.encode());
     }
@@ -187,9 +188,9 @@ pub fn backfilled(first: &Segment) -> u32 {
     first.words[BACKFILL].load(Relaxed)
 }
 
-/// What `walRestartHdr` does to the checkpoint information once the header
-/// with `max_frame` 0 is published: nothing backfilled, mark 1 at the start of
-/// the log, marks 2 to 4 free.
+/// What `walRestartHdr` does to the checkpoint information: nothing backfilled,
+/// mark 1 at the start of the log, marks 2 to 4 free. True of any log that
+/// nobody reads, also before it is restarted.
 pub fn reset_checkpoint_info(first: &Segment) {
     first.words[BACKFILL].store(0, Relaxed);
     first.words[BACKFILL_ATTEMPTED].store(0, Relaxed);

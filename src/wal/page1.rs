@@ -33,6 +33,9 @@ const STAMP_VERSION: u8 = 1;
 const READ_ONLY: u8 = 3;
 const WAL: u8 = 2;
 
+/// Largest frame number that a stamp has room for.
+pub const MAX_POSITION: u64 = (1 << 48) - 1;
+
 /// What a replica's page 1 says about itself, in the 20 reserved bytes at
 /// offset 72: 3 bytes name, 1 byte version, 6 bytes fingerprint of the
 /// primary's log, 6 bytes frame number, 4 bytes shift of the schema cookie.
@@ -107,6 +110,13 @@ fn mark(page: &mut PageImage, stamp: &Stamp, size: u32) {
 pub fn promote(page: &mut PageImage) {
     page[WRITE_VERSION] = WAL;
     page[STAMP..STAMP + 20].fill(0);
+}
+
+/// Whether this is page 1 of a database without any table, view or trigger,
+/// and without pages that once held some.
+pub fn is_empty(page: &PageImage) -> bool {
+    // A leaf of the schema's b-tree without cells (fileformat2 1.6).
+    size(page) <= 1 && page[100] == 0x0d && page[103..105] == [0, 0]
 }
 
 /// Size of the database in pages, as the header says (offset 28).
@@ -196,6 +206,9 @@ mod tests {
         patch(&mut page, &Stamp::default(), 1);
         promote(&mut page);
         assert_eq!(page, empty());
+        assert!(is_empty(&page));
+        page[104] = 1;
+        assert!(!is_empty(&page), "a view needs no page of its own");
     }
 
     #[test]

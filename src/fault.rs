@@ -1,0 +1,32 @@
+//! Named places where a test makes the process die, as if by `kill -9` at that
+//! very instruction: at every step that changes the disk or the shared memory.
+//!
+//! Only with the cargo feature `fault-points`; without it, `point` is nothing.
+//! `REPLICA_FAULT=name:3` dies when the place called `name` is passed for the
+//! third time, `REPLICA_FAULT=*:70` at the seventieth passage of any of them.
+
+/// A place to die at.
+#[cfg(not(feature = "fault-points"))]
+#[inline(always)]
+pub fn point(_name: &str) {}
+
+/// A place to die at.
+#[cfg(feature = "fault-points")]
+pub fn point(name: &str) {
+    use std::sync::LazyLock;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    static ARMED: LazyLock<Option<(String, u32)>> = LazyLock::new(|| {
+        let armed = std::env::var("REPLICA_FAULT").ok()?;
+        let (name, count) = armed.rsplit_once(':')?;
+        Some((name.to_owned(), count.parse().ok()?))
+    });
+    static PASSED: AtomicU32 = AtomicU32::new(0);
+
+    if let Some((armed, count)) = &*ARMED {
+        let here = armed == name || armed == "*";
+        if here && PASSED.fetch_add(1, Ordering::SeqCst) + 1 == *count {
+            crate::host::kill_this_process();
+        }
+    }
+}
