@@ -30,11 +30,12 @@ demo: $(EXTENSION) $(SQLD) $(SHELL_OK) ## the session of the README against a re
 	@tests/demo.sh $(EXTENSION)
 
 test: $(SQLD) $(SHELL_OK) ## all tests, against a real sqld and the real sqlite3 shell
-	cargo test --locked --no-fail-fast
+	cargo test --locked --no-fail-fast --features fault-points
 
 check: $(VENV) ## formatting and lints
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --all-targets --features fault-points -- -D warnings
 
 bench: $(EXTENSION) $(SQLD) $(PEERS) ## beside libsql's client: times, round trips, memory (minutes)
 	cargo bench --locked --bench apply

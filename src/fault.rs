@@ -4,6 +4,7 @@
 //! Only with the cargo feature `fault-points`; without it, `point` is nothing.
 //! `REPLICA_FAULT=name:3` dies when the place called `name` is passed for the
 //! third time, `REPLICA_FAULT=*:70` at the seventieth passage of any of them.
+//! `REPLICA_FAULT_TRACE=path` appends the names to a file as they are passed.
 
 /// A place to die at.
 #[cfg(not(feature = "fault-points"))]
@@ -23,6 +24,14 @@ pub fn point(name: &str) {
     });
     static PASSED: AtomicU32 = AtomicU32::new(0);
 
+    static TRACE: LazyLock<Option<String>> =
+        LazyLock::new(|| std::env::var("REPLICA_FAULT_TRACE").ok());
+
+    if let Some(path) = &*TRACE {
+        use std::io::Write;
+        let file = std::fs::File::options().create(true).append(true).open(path);
+        let _ = file.and_then(|mut file| file.write_all(format!("{name}\n").as_bytes()));
+    }
     if let Some((armed, count)) = &*ARMED {
         let here = armed == name || armed == "*";
         if here && PASSED.fetch_add(1, Ordering::SeqCst) + 1 == *count {

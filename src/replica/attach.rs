@@ -57,7 +57,7 @@ impl Replica {
         } else if contents == Contents::Nothing {
             syncer.file.become_replica()?;
         }
-        sidecar::write(syncer.file.path(), &sync_url, syncer.primary.protocol())?;
+        sidecar::write(syncer.file.path(), &sync_url, syncer.primary.protocol());
         let worker = schedule.map(|schedule| start_worker(host, &syncer, schedule)).transpose()?;
         Ok(Replica {
             syncer,

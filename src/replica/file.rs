@@ -68,10 +68,7 @@ impl ReplicaFile {
         connection.set_busy_timeout(milliseconds);
         let file = ReplicaFile { connection, path, patience, ready: std::cell::Cell::new(false) };
         let contents = match look {
-            Look::Replica => {
-                file.make_ready()?;
-                Contents::Replica
-            }
+            Look::Replica => file.look_at_log()?,
             Look::Small | Look::Foreign => file.look_inside()?,
         };
         Ok((file, contents))
@@ -99,7 +96,9 @@ impl ReplicaFile {
             return Ok(());
         }
         self.connection.query("PRAGMA main.page_size=4096")?;
+        fault::point("page size set");
         let mode = self.connection.query("PRAGMA main.journal_mode=WAL")?.unwrap_or_default();
+        fault::point("journal mode set");
         if mode != "wal" {
             return Err(Error::new(
                 Kind::Local,
@@ -108,16 +107,18 @@ impl ReplicaFile {
         }
         self.connection.read_something()?;
         let transaction = Transaction::begin_unstamped(&self.connection, &self.patience)?;
-        if page1::owner(transaction.page_1()) == Owner::Foreign {
-            // Somebody may have been quicker, with a stamp or with a table.
-            if !page1::is_empty(transaction.page_1()) {
+        // Somebody may have been quicker, with a stamp or with a table.
+        match page1::owner(transaction.page_1()) {
+            Owner::Replica(_) => drop(transaction),
+            Owner::LaterVersion(version) => return Err(later_version(version)),
+            Owner::Foreign if !page1::is_empty(transaction.page_1()) => {
                 return Err(holds_data(&self.path));
             }
-            let mut page_1 = page1::empty();
-            page1::patch(&mut page_1, &Stamp::default(), 1);
-            transaction.publish(&page_1, 1, false)?;
-        } else {
-            drop(transaction);
+            Owner::Foreign => {
+                let mut page_1 = page1::empty();
+                page1::patch(&mut page_1, &Stamp::default(), 1);
+                transaction.publish(&page_1, 1, false)?;
+            }
         }
         self.carry_stamp_over()?;
         self.ready.set(true);
@@ -168,6 +169,7 @@ impl ReplicaFile {
             return Ok(());
         }
         let copied = self.connection.checkpoint(Checkpoint::Passive)?;
+        fault::point("log copied");
         if copied && self.connection.wal_file()?.size()? > LARGE_LOG {
             // Only tried: the busy timeout would make it wait for readers.
             self.connection.set_busy_timeout(0);
@@ -175,13 +177,30 @@ impl ReplicaFile {
             let milliseconds = i32::try_from(self.patience.timeout.as_millis());
             self.connection.set_busy_timeout(milliseconds.unwrap_or(i32::MAX));
             cut?;
+            fault::point("log cut");
         }
         Ok(())
     }
 
-    /// The stamp that readers see now, without taking a lock: if the log
-    /// changed while it was read, it is read again.
+    /// Copies what readers allow of the log into the database.
+    pub fn copy_log(&self) -> Result<()> {
+        self.connection.checkpoint(Checkpoint::Passive).map(|_| ())
+    }
+
     fn stamp(&self) -> Result<Stamp> {
+        match self.owner()? {
+            Owner::Replica(stamp) => Ok(stamp),
+            Owner::LaterVersion(version) => Err(later_version(version)),
+            Owner::Foreign => Err(Error::new(
+                Kind::NotAllowed,
+                "the file is no longer a replica; attach it again to see what it holds",
+            )),
+        }
+    }
+
+    /// What page 1 says that readers see now, without taking a lock: if the
+    /// log changed while it was read, it is read again.
+    fn owner(&self) -> Result<Owner> {
         let database = self.connection.database_file()?;
         let index = WalIndex::new(database);
         let mut page = [0; 100];
@@ -200,14 +219,7 @@ impl ReplicaFile {
             if index.header()? != Some(before) {
                 continue;
             }
-            return match page1::owner(&page) {
-                Owner::Replica(stamp) => Ok(stamp),
-                Owner::LaterVersion(version) => Err(later_version(version)),
-                Owner::Foreign => Err(Error::new(
-                    Kind::NotAllowed,
-                    "the file is no longer a replica; attach it again to see what it holds",
-                )),
-            };
+            return Ok(page1::owner(&page));
         }
         Err(Error::new(Kind::Busy, "the local database changes too fast to be read; try again"))
     }
@@ -220,8 +232,9 @@ impl ReplicaFile {
             self.connection.read_something()?;
             let index = WalIndex::new(self.connection.database_file()?);
             let frames = index.header()?.map_or(0, |header| header.max_frame);
-            if frames > 0 && self.stamp().is_ok() {
-                self.ready.set(true);
+            if frames > 0 && self.owner()? != Owner::Foreign {
+                // Whoever made it a replica did not come to the end.
+                self.become_replica()?;
                 return Ok(Contents::Replica);
             }
         }
@@ -241,11 +254,16 @@ impl ReplicaFile {
         Ok(Contents::Nothing)
     }
 
-    fn make_ready(&self) -> Result<()> {
+    /// The database file has a stamp; what the log says goes before it: it may
+    /// have been promoted, or be the log of a later version.
+    fn look_at_log(&self) -> Result<Contents> {
         self.connection.read_something()?;
+        if self.owner()? == Owner::Foreign {
+            return self.look_inside();
+        }
+        self.stamp()?;
         self.ready.set(true);
-        // Checks the version of the stamp, and that the log can be read.
-        self.stamp().map(|_| ())
+        Ok(Contents::Replica)
     }
 }
 

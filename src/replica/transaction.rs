@@ -388,6 +388,7 @@ impl Drop for Transaction<'_> {
     fn drop(&mut self) {
         if self.wrote_file && !self.keep_file {
             let _ = self.database.truncate(self.file_size);
+            fault::point("undone file cut");
         }
     }
 }

@@ -23,6 +23,7 @@ pub const ALL: &[Function] = &[
     Function { name: "replica_commit", arities: &[0], body: commit },
     Function { name: "replica_debug", arities: &[0], body: debug },
     Function { name: "replica_detach", arities: &[0], body: detach },
+    Function { name: "replica_promote", arities: &[0], body: promote },
     Function { name: "replica_rollback", arities: &[0], body: rollback },
     Function { name: "replica_set_token", arities: &[1], body: set_token },
     Function { name: "replica_sync", arities: &[0, 1], body: sync },
@@ -137,6 +138,14 @@ fn set_token(connection: &Connection, args: &[Argument]) -> Result<Output> {
 fn detach(connection: &Connection, _: &[Argument]) -> Result<Output> {
     let mut attached = connection.replica.try_borrow_mut().map_err(|_| in_use())?;
     Ok(Output::Integer(i64::from(let_go(attached.take()))))
+}
+
+/// `replica_promote()`: JSON. The replica is detached as well.
+fn promote(connection: &Connection, _: &[Argument]) -> Result<Output> {
+    let report = connection.with_replica(Replica::promote)?;
+    let mut attached = connection.replica.try_borrow_mut().map_err(|_| in_use())?;
+    *attached = None;
+    Ok(Output::Json(json::promote(&report)))
 }
 
 fn in_use() -> Error {

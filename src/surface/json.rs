@@ -4,7 +4,7 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::primary::StatementResult;
 use crate::proto::value::Value;
-use crate::replica::{BatchReport, Landed, Status, SyncReport, WriteReport};
+use crate::replica::{BatchReport, Landed, PromoteReport, Status, SyncReport, WriteReport};
 
 pub fn sync(report: &SyncReport) -> String {
     json!({
@@ -15,6 +15,15 @@ pub fn sync(report: &SyncReport) -> String {
         "snapshot": report.snapshot,
         "reset": report.reset,
         "duration_ms": report.duration_ms,
+    })
+    .to_string()
+}
+
+pub fn promote(report: &PromoteReport) -> String {
+    json!({
+        "promoted": true,
+        "frame_no": report.frame_no,
+        "reopen": "connections that are open stay read-only until they are closed and opened again",
     })
     .to_string()
 }

@@ -1,0 +1,46 @@
+//! Promoting: the replica becomes an ordinary database that anybody may write.
+//!
+//! One commit like any other: it takes the stamp and the read-only mark off
+//! page 1. The primary is not asked and not told.
+
+use super::file::ReplicaFile;
+use super::{Replica, sidecar};
+use crate::error::Result;
+use crate::fault;
+use crate::wal::page1;
+
+/// What was promoted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PromoteReport {
+    /// Number of the last frame it held as a replica.
+    pub frame_no: Option<u64>,
+}
+
+impl Replica {
+    /// Makes the file an ordinary database. The replica is to be dropped then.
+    ///
+    /// Connections that are open keep SQLite's read-only flag: it is read when
+    /// a connection first looks at the file, and stays.
+    pub fn promote(&self) -> Result<PromoteReport> {
+        Ok(PromoteReport { frame_no: self.syncer.file.promote()? })
+    }
+}
+
+impl ReplicaFile {
+    fn promote(&self) -> Result<Option<u64>> {
+        let transaction = self.begin()?;
+        let frame_no = transaction.stamp().position.map(|(_, at)| at);
+        let size = transaction.size();
+        let mut page_1 = Box::new(*transaction.page_1());
+        page1::promote(&mut page_1);
+        // First, because nobody would remove it later; a replica does not
+        // need it.
+        sidecar::remove(self.path());
+        fault::point("promote sidecar removed");
+        transaction.publish(&page_1, size, true)?;
+        // Then the database file says so as well. If a reader is in the way,
+        // the log does until the next checkpoint.
+        self.copy_log()?;
+        Ok(frame_no)
+    }
+}
