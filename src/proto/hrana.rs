@@ -303,6 +303,11 @@ impl From<SqlError> for Error {
             "BLOCKED" | "SQL_BLOCKED" => {
                 Error::new(Kind::Auth, format!("the primary does not allow this: {message}"))
             }
+            // sqld takes values of at most about 5 MB, and says so of arguments.
+            "ARGS_INVALID" if message.ends_with("string or blob too big") => {
+                let text = "the value is too big for the primary: string or blob too big";
+                Error::new(Kind::Remote(18), text)
+            }
             _ => Error::new(Kind::Remote(extended_code(&code, message)), message),
         }
     }

@@ -10,6 +10,7 @@
 
 pub mod compare;
 pub mod net;
+pub mod proxy;
 pub mod shell;
 pub mod sqld;
 pub mod tokens;
