@@ -40,6 +40,7 @@ check: $(VENV) ## formatting and lints
 bench: $(EXTENSION) $(SQLD) $(PEERS) ## beside libsql's client: times, round trips, memory (minutes)
 	cargo bench --locked --bench apply
 	$(PYTHON) benches/bench.py $(CASES)
+	$(PYTHON) benches/batch.py
 
 bench-plot: ## draw benches/bench.svg from the last `make bench`
 	$(PYTHON) benches/plot.py
