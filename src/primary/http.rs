@@ -10,6 +10,7 @@ mod transport;
 use std::io::{self, Read as _};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
@@ -36,6 +37,9 @@ pub(super) struct Http {
     /// Host and port, for error texts.
     peer: String,
     https: bool,
+    /// The last answer was a refusal, after which a server may close the
+    /// connection without having said so.
+    refused: AtomicBool,
 }
 
 /// One request; always a POST.
@@ -90,6 +94,7 @@ impl Http {
             base: endpoint.base(),
             peer: endpoint.authority(),
             https: endpoint.is_https(),
+            refused: AtomicBool::new(false),
         })
     }
 
@@ -111,7 +116,11 @@ impl Http {
             let request = self.request(post)?;
             let (result, trace) = during(patience, || self.agent.run(request));
             let error = match result {
-                Ok(response) => return Ok(Answer::new(response, self, patience)),
+                Ok(response) => {
+                    let refused = response.status().is_client_error();
+                    self.refused.store(refused, Ordering::Relaxed);
+                    return Ok(Answer::new(response, self, patience));
+                }
                 Err(error) => error,
             };
             let closed = !trace.fresh && !trace.answered && trace.fault.is_none();
@@ -129,12 +138,18 @@ impl Http {
         for (name, value) in post.headers {
             request = request.header(*name, value);
         }
-        request.body(post.body).map_err(|_| Lost {
+        let request = request.body(post.body).map_err(|_| Lost {
             // The cause is left out: it may repeat a header.
             error: Error::new(Kind::BadArgument, "the URL or a header of the request is not valid"),
             sent: false,
             passing: false,
-        })
+        })?;
+        // What cannot be repeated goes over a connection that is surely open:
+        // sqld closes one after answering 401, and says so too late.
+        if post.repeatable || !self.refused.load(Ordering::Relaxed) {
+            return Ok(request);
+        }
+        Ok(self.agent.configure_request(request).max_idle_age(Duration::ZERO).build())
     }
 
     fn lost(&self, error: ureq::Error, mut trace: Trace, patience: &Patience) -> Lost {

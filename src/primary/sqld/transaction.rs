@@ -33,7 +33,8 @@ impl Transaction {
             Mode::Deferred | Mode::Read => "DEFERRED",
         };
         let mut transaction = Transaction { sqld, baton: None, base_url: None };
-        transaction.send(&[Request::Begin(kind)], Effect::InTransaction, patience)?;
+        // One that is sent twice leaves an idle stream, which sqld closes.
+        transaction.send(&[Request::Begin(kind)], Effect::None, patience)?;
         if transaction.baton.is_none() {
             let text = "the primary closed the stream after BEGIN: it has no transactions";
             return Err(Error::new(Kind::Protocol, text));
