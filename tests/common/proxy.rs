@@ -14,10 +14,11 @@ use super::net::free_address;
 pub enum Cut {
     /// Not at all.
     Never,
-    /// Nobody listens: the proxy refuses new connections and drops the old.
-    BeforeConnect,
-    /// After so many bytes of the request; the primary gets none of them.
-    MidRequest(usize),
+    /// Connections are accepted and closed at once, old ones with their next
+    /// request, whatever it is.
+    EveryConnection,
+    /// The proxy takes all of the request and passes nothing on.
+    RequestSwallowed,
     /// The primary gets all of it, its answer is thrown away.
     AfterRequest,
     /// So many bytes of the answer pass.
@@ -59,7 +60,7 @@ impl Proxy {
                 if accepting.stopped.load(Ordering::SeqCst) {
                     return;
                 }
-                if *accepting.cut.lock().expect("no panic") == Cut::BeforeConnect {
+                if *accepting.cut.lock().expect("no panic") == Cut::EveryConnection {
                     continue;
                 }
                 let shared = accepting.clone();
@@ -98,7 +99,7 @@ fn serve(mut client: TcpStream, shared: &Shared) -> std::io::Result<()> {
         let Some(request) = read_message(&mut client)? else { return Ok(()) };
         let marked = request.windows(shared.marker.len()).any(|bytes| bytes == shared.marker);
         let cut = *shared.cut.lock().expect("no panic");
-        if cut == Cut::BeforeConnect {
+        if cut == Cut::EveryConnection {
             return client.shutdown(Shutdown::Both);
         }
         if !marked {
@@ -112,7 +113,7 @@ fn serve(mut client: TcpStream, shared: &Shared) -> std::io::Result<()> {
             continue;
         }
         shared.seen.fetch_add(1, Ordering::SeqCst);
-        if let Cut::MidRequest(_) = cut {
+        if cut == Cut::RequestSwallowed {
             return client.shutdown(Shutdown::Both);
         }
         server.write_all(&request)?;
