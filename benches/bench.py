@@ -6,13 +6,14 @@ of a gigabyte. Timings differ from machine to machine; the ratios are what
 counts.
 """
 
+import contextlib
 import os
 import subprocess
 import sys
 import tempfile
 import time
 
-from support import EXTENSION, ROOT, Link, Sqld, Table, child, median, percentile, spread
+from support import EXTENSION, ROOT, Link, Sqld, Table, child, follower, median, percentile, spread
 
 ROUNDS = 5
 TABLE = Table()
@@ -209,7 +210,43 @@ def lag():
     sqld.close()
 
 
-CASES = [bootstrap_log, bootstrap_default, bootstrap_indexed, growth, catch_up, latency, round_trips, point_select, lag]
+def flood():
+    """Live, while the primary commits as fast as it can."""
+    sqld = Sqld()
+    sqld.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, x)")
+    run = child("flood", sqld.url, primary=sqld.url, seconds=5)
+    TABLE.add(
+        "live under full load",
+        f"{run['commits'] / 5:.0f} commits/s",
+        "–",
+        "",
+        f"{run['behind']} commits behind at the end, caught up after {run['seconds'] * 1e3:.0f} ms",
+    )
+    sqld.close()
+
+
+def scale():
+    """What live replicas cost their primary: processor, memory, sockets."""
+    sqld = Sqld()
+    sqld.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, x)")
+    for replicas in (0, 5, 20):
+        with contextlib.ExitStack() as stack:
+            for _ in range(replicas):
+                stack.enter_context(follower(sqld.url))
+            time.sleep(1)
+            idle = sqld.processor(3)
+            busy = sqld.processor(3, lambda: sqld.execute("INSERT INTO t(x) VALUES (5)"))
+            TABLE.add(
+                f"primary with {replicas} live replicas",
+                f"idle {idle * 100:.1f} % of a core",
+                "–",
+                "",
+                f"at 100 commits/s {busy * 100:.1f} %, {sqld.memory():.0f} MB, {sqld.sockets()} sockets",
+            )
+    sqld.close()
+
+
+CASES = [bootstrap_log, bootstrap_default, bootstrap_indexed, growth, catch_up, latency, round_trips, point_select, lag, flood, scale]
 
 
 def main():

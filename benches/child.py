@@ -186,4 +186,46 @@ def lag():
     connection.close()
 
 
+def flood():
+    """The primary commits as fast as it can; a live replica keeps up or not."""
+    import http.client
+
+    connection = open_replica(options='{"live": true}')
+    time.sleep(0.5)
+    host = OPTIONS["primary"].split("//")[1]
+    body = json.dumps(
+        {"requests": [{"type": "execute", "stmt": {"sql": "INSERT INTO t(x) VALUES (4)"}}, {"type": "close"}]}
+    )
+    until = time.monotonic() + OPTIONS["seconds"]
+
+    def write():
+        link = http.client.HTTPConnection(host)
+        while time.monotonic() < until:
+            link.request("POST", "/v3/pipeline", body)
+            link.getresponse().read()
+
+    threads = [threading.Thread(target=write) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    start = time.perf_counter()
+    count = connection.execute("SELECT count(*) FROM t").fetchone()[0]
+    # Some of the writers' requests may have met a busy primary: it knows.
+    query = "SELECT count(*) FROM replica_query('SELECT id FROM t')"
+    commits = connection.execute(query).fetchone()[0]
+    while connection.execute("SELECT count(*) FROM t").fetchone()[0] < commits:
+        time.sleep(0.001)
+    report(time.perf_counter() - start, commits=commits, behind=commits - count)
+    connection.close()
+
+
+def follow():
+    """Stays live until its standard input ends."""
+    connection = open_replica(options='{"live": true}')
+    print("ready", flush=True)
+    sys.stdin.read()
+    connection.close()
+
+
 globals()[sys.argv[1]]()

@@ -56,6 +56,28 @@ class Sqld:
     def frame_no(self):
         return int(self.execute("SELECT 1")["replication_index"])
 
+    def processor(self, seconds, often=lambda: None):
+        """Share of a core that it takes while `often` runs 100 times a second."""
+
+        def used():
+            with open(f"/proc/{self.process.pid}/stat") as file:
+                fields = file.read().rsplit(")", 1)[1].split()
+            return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+        start, before = time.monotonic(), used()
+        while time.monotonic() - start < seconds:
+            often()
+            time.sleep(0.01)
+        return (used() - before) / (time.monotonic() - start)
+
+    def memory(self):
+        with open(f"/proc/{self.process.pid}/status") as file:
+            return next(int(line.split()[1]) / 1024 for line in file if line.startswith("VmRSS"))
+
+    def sockets(self):
+        folder = f"/proc/{self.process.pid}/fd"
+        return sum("socket" in os.readlink(f"{folder}/{name}") for name in os.listdir(folder))
+
     def close(self):
         self.process.kill()
         self.process.wait()
@@ -137,6 +159,22 @@ def child(work, url, **options):
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@contextlib.contextmanager
+def follower(url):
+    """A live replica in a process of its own."""
+    folder = tempfile.mkdtemp(prefix="replica-bench-")
+    options = json.dumps({"url": url, "folder": folder, "extension": EXTENSION})
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    process = subprocess.Popen([sys.executable, CHILD, "follow", options], **pipes)
+    process.stdout.readline()
+    try:
+        yield
+    finally:
+        process.stdin.close()
+        process.wait(10)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def median(values):
     return statistics.median(values)
 
@@ -159,6 +197,7 @@ class Table:
 
     def save(self, path):
         """For plot.py; rows of an earlier run stay where this one has none."""
+        os.makedirs(os.path.dirname(path), exist_ok=True)
         rows = {}
         with contextlib.suppress(OSError, ValueError):
             with open(path) as file:
