@@ -11,12 +11,11 @@ fn main() {
     println!("cargo:rerun-if-env-changed=SOURCE_DATE_EPOCH");
     // A new commit rebuilds what is shipped; while developing, a commit that
     // is one behind is better than a rebuild after each `git commit`.
-    if std::env::var("PROFILE").as_deref() == Ok("release") {
-        if let Some(log) = git(&["rev-parse", "--git-path", "logs/HEAD"]) {
-            if std::path::Path::new(&log).exists() {
-                println!("cargo:rerun-if-changed={log}");
-            }
-        }
+    if std::env::var("PROFILE").as_deref() == Ok("release")
+        && let Some(log) = git(&["rev-parse", "--git-path", "logs/HEAD"])
+        && std::path::Path::new(&log).exists()
+    {
+        println!("cargo:rerun-if-changed={log}");
     }
     let commit = git(&["rev-parse", "--short=12", "HEAD"]).unwrap_or_else(|| "unknown".to_owned());
     println!("cargo:rustc-env=REPLICA_COMMIT={commit}");

@@ -48,7 +48,10 @@ fn read_log(db: &Path) -> Log {
 }
 
 /// The wal-index as it stands in the `-shm` file.
-struct Index(Vec<(Box<[AtomicU32; SEGMENT_WORDS]>, Box<[AtomicU16; SEGMENT_SLOTS]>)>);
+struct Index(Vec<(Words, Slots)>);
+
+type Words = Box<[AtomicU32; SEGMENT_WORDS]>;
+type Slots = Box<[AtomicU16; SEGMENT_SLOTS]>;
 
 impl Index {
     fn read(db: &Path) -> Index {

@@ -119,10 +119,10 @@ pub fn error_and_code(text: &str) -> Option<(String, i32)> {
     let line = text.lines().find(|line| starts.iter().any(|start| line.starts_with(start)))?;
     let mut message = line.split_once(": ")?.1;
     message = message.strip_prefix("stepping, ").unwrap_or(message);
-    if let Some((before, code)) = message.rsplit_once(" (") {
-        if let Some(Ok(code)) = code.strip_suffix(')').map(str::parse) {
-            return Some((before.to_owned(), code));
-        }
+    if let Some((before, code)) = message.rsplit_once(" (")
+        && let Some(Ok(code)) = code.strip_suffix(')').map(str::parse)
+    {
+        return Some((before.to_owned(), code));
     }
     Some((message.to_owned(), 1))
 }

@@ -88,12 +88,12 @@ impl Stream for LogStream {
             streamed.ended = read == 0 || reader.status().is_some();
             // In the middle of a transaction there is nothing to show: the
             // rest of it is on its way.
-            if !at.open {
-                if let Some(commit) = at.pending.take() {
-                    sink.commit(commit, false)?;
-                    self.position = Some(commit.position);
-                    return Ok(streamed);
-                }
+            if !at.open
+                && let Some(commit) = at.pending.take()
+            {
+                sink.commit(commit, false)?;
+                self.position = Some(commit.position);
+                return Ok(streamed);
             }
             if streamed.ended {
                 return Ok(streamed);

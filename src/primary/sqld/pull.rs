@@ -303,10 +303,10 @@ impl<'a> Pull<'a> {
     /// A later pull may start from here with the same session.
     fn remember_head(&self, session: &Session) {
         let last = self.at.next.checked_sub(1);
-        if let Some(known) = self.sqld.session.lock().as_mut() {
-            if known.token == session.token {
-                known.head = known.head.max(last);
-            }
+        if let Some(known) = self.sqld.session.lock().as_mut()
+            && known.token == session.token
+        {
+            known.head = known.head.max(last);
         }
     }
 
