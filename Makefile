@@ -18,7 +18,7 @@ export BINDGEN_EXTRA_CLANG_ARGS  = -I$(shell gcc -print-file-name=include)
 export SQLD   := $(TOOLS)/sqld
 export PYTHON := $(TOOLS)/venv/bin/python
 
-.PHONY: build help demo test check bench bench-plot symbols env clean distclean
+.PHONY: build help demo test test-hosts check bench bench-plot symbols env clean distclean
 
 build: $(EXTENSION) ## build dist/replica.so (release); the default
 	@echo "$(EXTENSION) is up to date; 'make help' lists the other targets"
@@ -31,6 +31,9 @@ demo: $(EXTENSION) $(SQLD) $(SHELL_OK) ## the session of the README against a re
 
 test: $(SQLD) $(SHELL_OK) ## all tests, against a real sqld and the real sqlite3 shell
 	cargo test --locked --no-fail-fast --features fault-points
+
+test-hosts: $(EXTENSION) $(SQLD) $(SHELL_OK) ## one story in every language; installs hosts (by apt if root). HOSTS="php go"
+	@$(PYTHON) tests/hosts/run.py --extension $(EXTENSION) $(HOSTS)
 
 check: $(VENV) ## formatting and lints
 	cargo fmt --check

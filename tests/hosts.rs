@@ -1,6 +1,8 @@
-//! The same story told by another host: Python's `apsw`, which brings the
-//! newest SQLite. The scripts are beside this file in `hosts/`, one process
-//! each, because a process stays with the SQLite that loaded the extension.
+//! Other hosts than the sqlite3 shell. The programs of `hosts/` all tell one
+//! story; here those run that need nothing else, `make test-hosts` runs all.
+//! The scripts of `python/` look closer, with apsw, which brings the newest
+//! SQLite: one process each, because a process stays with the SQLite that
+//! loaded the extension.
 
 mod common;
 
@@ -8,10 +10,10 @@ use std::process::Command;
 
 use common::*;
 
-/// Runs a script of `tests/hosts/` with the library and the primary's URL.
+/// Runs a script of `tests/python/` with the library and the primary's URL.
 fn python(script: &str, sqld: &Sqld, db: &std::path::Path) -> String {
     let output = Command::new(tool("PYTHON", "venv/bin/python"))
-        .arg(format!("tests/hosts/{script}"))
+        .arg(format!("tests/python/{script}"))
         .arg(extension())
         .arg(sqld.url())
         .arg(db)
@@ -24,6 +26,21 @@ fn python(script: &str, sqld: &Sqld, db: &std::path::Path) -> String {
     println!("{stdout}");
     assert!(output.status.success(), "{script}: {}\n{stdout}\n{stderr}", output.status);
     stdout
+}
+
+#[test]
+fn every_host_that_is_here_tells_the_story() {
+    let output = Command::new(tool("PYTHON", "venv/bin/python"))
+        .args(["tests/hosts/run.py", "--no-install", "--extension"])
+        .arg(extension())
+        .args(["shell", "python_apsw", "python_stdlib"])
+        .env("SQLD", tool("SQLD", "sqld"))
+        .output()
+        .expect("python starts");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    println!("{text}");
+    assert!(output.status.success(), "{text}\n{errors}");
 }
 
 #[test]

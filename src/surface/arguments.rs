@@ -21,12 +21,24 @@ pub fn optional_text<'a>(name: &str, argument: Option<&Argument<'a>>) -> Result<
     }
 }
 
-/// A frame number, as `replica_write` returns it.
+/// A frame number, as `replica_write` returns it: JavaScript binds all numbers
+/// as reals, Perl and PHP many of them as texts.
 pub fn frame_no(argument: &Argument) -> Result<u64> {
-    match argument {
-        Argument::Integer(number) if *number >= 0 => Ok(number.unsigned_abs()),
-        Argument::Integer(_) => Err(bad("frame_no must not be negative".to_owned())),
-        other => Err(bad(format!("frame_no must be an integer, not {}", type_name(other)))),
+    let whole = match argument {
+        Argument::Integer(number) => Some(*number),
+        // Up to 2^53 every whole number is one.
+        Argument::Real(number)
+            if number.fract() == 0.0 && number.abs() <= 9_007_199_254_740_992.0 =>
+        {
+            Some(*number as i64)
+        }
+        Argument::Text(bytes) => std::str::from_utf8(bytes).ok().and_then(|text| text.parse().ok()),
+        _ => None,
+    };
+    match whole {
+        Some(number) if number >= 0 => Ok(number.unsigned_abs()),
+        Some(_) => Err(bad("frame_no must not be negative".to_owned())),
+        None => Err(bad(format!("frame_no must be an integer, not {}", type_name(argument)))),
     }
 }
 
@@ -36,6 +48,10 @@ pub fn seconds(argument: &Argument) -> Result<Option<Duration>> {
         Argument::Null => return Ok(None),
         Argument::Integer(seconds) => *seconds as f64,
         Argument::Real(seconds) => *seconds,
+        Argument::Text(bytes) => std::str::from_utf8(bytes)
+            .ok()
+            .and_then(|text| text.parse().ok())
+            .ok_or_else(|| bad("timeout must be a number of seconds, not a text".to_owned()))?,
         other => {
             let text = format!("timeout must be a number of seconds, not {}", type_name(other));
             return Err(bad(text));

@@ -20,6 +20,13 @@ written = report(db, "SELECT replica_write('INSERT INTO orders(item) VALUES (?) 
 assert written["rows"] == [[8]] and written["synced"] is True, written
 assert value(db, "SELECT item FROM orders WHERE id = 8") == "kite"
 
+# A frame number may come back as the types that other languages bind.
+frame_no = written["frame_no"]
+for same in (frame_no, float(frame_no), str(frame_no)):
+    assert value(db, "SELECT replica_wait(?, '1')", same) >= frame_no
+for bad in (0.5, 2.0**60, "soon", "", None):
+    raises(apsw.SQLError, "frame_no must be an integer", value, db, "SELECT replica_wait(?)", bad)
+
 # Values of every type go there and come back as they were.
 report(db, "SELECT replica_write('CREATE TABLE v(i INTEGER PRIMARY KEY, x)')")
 values = [None, 0, -(2**63), 2**63 - 1, 0.1, 2.0, float("inf"), "", "ä€𝄞\n'\"", b"", b"\x00\xff", bytes(100_000)]
