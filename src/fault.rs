@@ -4,6 +4,7 @@
 //! Only with the cargo feature `fault-points`; without it, `point` is nothing.
 //! `REPLICA_FAULT=name:3` dies when the place called `name` is passed for the
 //! third time, `REPLICA_FAULT=*:70` at the seventieth passage of any of them.
+//! `REPLICA_FAULT=panic name:3` panics there instead.
 //! `REPLICA_FAULT_TRACE=path` appends the names to a file as they are passed.
 
 /// A place to die at.
@@ -33,8 +34,10 @@ pub fn point(name: &str) {
         let _ = file.and_then(|mut file| file.write_all(format!("{name}\n").as_bytes()));
     }
     if let Some((armed, count)) = &*ARMED {
-        let here = armed == name || armed == "*";
+        let panics = armed.strip_prefix("panic ");
+        let here = armed == name || armed == "*" || panics == Some(name);
         if here && PASSED.fetch_add(1, Ordering::SeqCst) + 1 == *count {
+            assert!(panics.is_none(), "armed at {name}");
             crate::host::kill_this_process();
         }
     }
