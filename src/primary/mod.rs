@@ -4,7 +4,9 @@
 //!
 //! Nothing here touches the local file.
 
+mod effect;
 mod http;
+mod link;
 mod sqld;
 mod url;
 
@@ -14,7 +16,8 @@ use std::time::Duration;
 use crate::error::{Error, Kind, Result};
 use crate::units::{PageImage, PageNo};
 
-pub use self::sqld::{ConnectOptions, Sqld};
+pub use self::link::ConnectOptions;
+pub use self::sqld::Sqld;
 pub use self::url::Endpoint;
 pub use crate::proto::statement::{Row, Rows, Statement, StatementResult};
 
@@ -237,7 +240,7 @@ pub fn connect(
     options: ConnectOptions,
 ) -> Result<Arc<dyn Primary>> {
     match protocol {
-        "auto" | "sqld" => Ok(Arc::new(Sqld::new(endpoint, token, options)?)),
+        "auto" | "sqld" => Ok(Arc::new(Sqld::new(endpoint, token, &options)?)),
         "turso" => Err(Error::new(
             Kind::BadArgument,
             "the protocol \"turso\" is not available yet; use \"auto\" or \"sqld\"",

@@ -2,9 +2,9 @@
 //! one set of HTTP connections.
 //!
 //! [`pull`] holds the order of a pull, [`sql`] the requests that carry SQL,
-//! [`transaction`] one over several of them; this file what they share:
-//! credentials, the session, one call of each protocol, and what a refusal
-//! means. Nothing is locked while a request is under way.
+//! [`transaction`] one over several of them; this file what they share: the
+//! session, one call of the log, and what a refusal means. Nothing is locked
+//! while a request is under way.
 
 mod follow;
 mod progress;
@@ -14,17 +14,14 @@ mod sql;
 mod transaction;
 
 use std::cell::Cell;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::{Duration, Instant};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
 use parking_lot::Mutex;
 
 use self::transaction::Transaction;
-use super::http::{Answer, Http, Lost, Post};
+use super::http::{Answer, Post};
+use super::link::{Backoff, ConnectOptions, Link, MAX_REFUSAL};
 use super::url::Endpoint;
 use super::{
     Executed, LogFingerprint, Mode, Patience, Position, Primary, Pulled, RemoteTransaction, Sink,
@@ -36,32 +33,12 @@ use crate::proto::statement::{Rows, Statement};
 use crate::proto::wal_log::{self, Frame, FrameReader, Shape};
 use crate::units::FrameNo;
 
-/// Longest part of a refusal that is read.
-const MAX_REFUSAL: usize = 16 * 1024;
-
-/// A primary that refuses connections is tried again for this long (less, if
-/// the patience is shorter): a restart takes sqld about a second. Longer would
-/// only keep a user waiting who is offline.
-const RECONNECT: Duration = Duration::from_secs(2);
-
 /// Size of the pieces in which an answer is read.
 const CHUNK: usize = 128 * 1024;
 
-/// What else a connection may need to know.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ConnectOptions {
-    /// For a server with several databases behind one address.
-    pub namespace: Option<String>,
-    /// PEM file of the only certificate authorities to trust.
-    pub ca_file: Option<PathBuf>,
-}
-
 /// A sqld primary. Opens no connection before the first request.
 pub struct Sqld {
-    http: Http,
-    /// In base64, as the header wants it: sqld refuses padding.
-    namespace: Option<String>,
-    token: Mutex<Option<String>>,
+    link: Link,
     session: Mutex<Option<Session>>,
     /// The server does not know Hrana's protobuf encoding.
     json_only: AtomicBool,
@@ -106,50 +83,15 @@ impl Sqld {
     /// `token` goes before the one in the URL. Errors of kind BadArgument:
     /// a `ca_file` that cannot be used.
     pub fn new(
-        mut endpoint: Endpoint,
+        endpoint: Endpoint,
         token: Option<String>,
-        options: ConnectOptions,
+        options: &ConnectOptions,
     ) -> Result<Sqld> {
-        let in_url = endpoint.take_token();
         Ok(Sqld {
-            http: Http::new(&endpoint, options.ca_file.as_deref())?,
-            namespace: options.namespace.map(|namespace| BASE64.encode(namespace)),
-            token: Mutex::new(token.or(in_url)),
+            link: Link::new("sqld", endpoint, token, options)?,
             session: Mutex::new(None),
             json_only: AtomicBool::new(false),
         })
-    }
-
-    fn headers(&self, content_type: &str) -> Result<Vec<(&'static str, String)>> {
-        let mut headers = vec![("content-type", content_type.to_owned())];
-        if let Some(token) = self.token.lock().as_deref() {
-            if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-                let text = "the token cannot be used: it has a blank or another odd character";
-                return Err(Error::new(Kind::Auth, text));
-            }
-            let bearer = format!("Bearer {token}");
-            headers.push(("x-authorization", bearer.clone()));
-            headers.push(("authorization", bearer));
-        }
-        if let Some(namespace) = &self.namespace {
-            headers.push(("x-namespace-bin", namespace.clone()));
-        }
-        Ok(headers)
-    }
-
-    /// Sends a request, again and again for a while if the server seems to be
-    /// starting: not reachable, or (if it may happen twice) answering 502, 503
-    /// or 504, as what stands before it does.
-    fn post(&self, post: &Post<'_>, patience: &Patience) -> std::result::Result<Answer, Lost> {
-        let mut retry = Backoff::new(patience, RECONNECT);
-        loop {
-            match self.http.post(post, patience) {
-                Ok(answer)
-                    if post.repeatable && matches!(answer.status(), 502..=504) && retry.wait() => {}
-                Err(lost) if lost.passing && retry.wait() => {}
-                other => return other,
-            }
-        }
     }
 
     /// One call of the replication log; the answer is known to be gRPC-web and
@@ -161,19 +103,19 @@ impl Sqld {
         session: Option<&Session>,
         patience: &Patience,
     ) -> std::result::Result<Answer, Refusal> {
-        let mut headers = self.headers(grpc_web::CONTENT_TYPE)?;
+        let mut headers = self.link.headers(grpc_web::CONTENT_TYPE)?;
         if let Some(session) = session {
             headers.push(("x-session-token", session.token.clone()));
         }
         let path = format!("{}{method}", wal_log::SERVICE);
         let body = grpc_web::request(message);
         let post = Post { path: &path, headers: &headers, body: &body, repeatable: true };
-        let mut answer = self.post(&post, patience).map_err(Error::from)?;
+        let mut answer = self.link.post(&post, patience).map_err(Error::from)?;
         if answer.status() != 200 {
-            return Err(self.http_refusal(&mut answer, false).into());
+            return Err(self.link.http_refusal(&mut answer, false).into());
         }
         if answer.content_type() != grpc_web::CONTENT_TYPE {
-            return Err(self.not_sqld(&answer).into());
+            return Err(self.link.stranger(&answer).into());
         }
         // An error before the first message stands in the head of the answer.
         if let Some(code) = answer.header("grpc-status") {
@@ -252,8 +194,8 @@ impl Sqld {
 
     /// What a gRPC status other than 0 means.
     fn refusal(&self, status: &Status) -> Refusal {
-        let peer = self.http.peer();
-        let said = self.scrub(&status.message);
+        let peer = self.link.peer();
+        let said = self.link.scrub(&status.message);
         let error = match (status.code, status.message.as_str()) {
             (9, "NO_HELLO") => return Refusal::NoHello,
             (9, "NEED_SNAPSHOT") => return Refusal::NeedSnapshot,
@@ -266,9 +208,9 @@ impl Sqld {
                 Kind::Protocol,
                 format!("the primary at {peer} has no such database; check the namespace"),
             ),
-            (7 | 16, _) => self.token_refused(&said),
+            (7 | 16, _) => self.link.token_refused(&said),
             (13, message) if message.to_ascii_lowercase().contains("auth") => {
-                self.token_refused(&said)
+                self.link.token_refused(&said)
             }
             (12, _) => Error::new(
                 Kind::Protocol,
@@ -285,18 +227,6 @@ impl Sqld {
         Refusal::Error(error)
     }
 
-    fn token_refused(&self, said: &str) -> Error {
-        let peer = self.http.peer();
-        Error::new(
-            Kind::Auth,
-            if self.token.lock().is_none() {
-                format!("the primary at {peer} wants a token: {said}; give it one")
-            } else {
-                format!("the primary at {peer} refused the token: {said}; give it a new one")
-            },
-        )
-    }
-
     /// A refusal where only plain errors make sense.
     fn unexpected(&self, refusal: Refusal) -> Error {
         let what = match refusal {
@@ -305,84 +235,13 @@ impl Sqld {
             Refusal::NeedSnapshot => "NEED_SNAPSHOT",
             Refusal::NoSnapshot => "snapshot not found",
         };
-        let peer = self.http.peer();
+        let peer = self.link.peer();
         Error::new(Kind::Unavailable, format!("the primary at {peer} keeps answering {what}"))
     }
 
     fn cut_off(&self) -> Error {
-        let peer = self.http.peer();
+        let peer = self.link.peer();
         Error::new(Kind::Unavailable, format!("the answer of the primary at {peer} has no end"))
-    }
-
-    /// What an HTTP status other than 200 means.
-    fn http_refusal(&self, answer: &mut Answer, write: bool) -> Error {
-        let (peer, status) = (self.http.peer().to_owned(), answer.status());
-        let said = self.said(answer);
-        let because = if said.is_empty() { String::new() } else { format!(": {said}") };
-        match status {
-            401 => self.token_refused(if said.is_empty() { "status 401" } else { &said }),
-            403 if write => Error::new(
-                Kind::Auth,
-                format!("the primary at {peer} does not let this token write{because}"),
-            ),
-            403 => self.token_refused(if said.is_empty() { "status 403" } else { &said }),
-            // sqld says so of a namespace, and only sqld says it in JSON.
-            404 if answer.content_type() == "application/json" && !said.is_empty() => Error::new(
-                Kind::Protocol,
-                format!("the primary at {peer} has no such database: {said}"),
-            ),
-            408 | 429 | 500..=599 => Error::new(
-                Kind::Unavailable,
-                format!("the primary at {peer} answered {status}{because}"),
-            ),
-            400 | 413 | 422 if !said.is_empty() => Error::new(
-                Kind::Protocol,
-                format!("the primary at {peer} does not accept the request: {said}"),
-            ),
-            _ => self.not_sqld(answer),
-        }
-    }
-
-    /// The reason in the body of a refusal, if it holds one for people.
-    fn said(&self, answer: &mut Answer) -> String {
-        let kind = answer.content_type().to_owned();
-        let Ok(Some(body)) = answer.read_to_end(MAX_REFUSAL) else { return String::new() };
-        let text = match kind.as_str() {
-            "application/json" => serde_json::from_slice::<serde_json::Value>(&body)
-                .ok()
-                .and_then(|json| Some(json.get("error")?.as_str()?.to_owned()))
-                .unwrap_or_default(),
-            "text/plain" => String::from_utf8_lossy(&body).into_owned(),
-            _ => String::new(),
-        };
-        self.scrub(&text)
-    }
-
-    /// One short line, in which nothing of the token is left.
-    fn scrub(&self, text: &str) -> String {
-        let line = text.trim().lines().next().unwrap_or("");
-        let line: String = line.chars().filter(|c| !c.is_control()).take(300).collect();
-        match self.token.lock().as_deref() {
-            Some(token) if !token.is_empty() => line.replace(token, "..."),
-            _ => line,
-        }
-    }
-
-    fn not_sqld(&self, answer: &Answer) -> Error {
-        let (peer, status) = (self.http.peer(), answer.status());
-        let what = match answer.content_type() {
-            "" => "nothing that has a type".to_owned(),
-            kind => kind.chars().take(60).collect(),
-        };
-        let text = if (300..400).contains(&status) {
-            format!("the server at {peer} redirects elsewhere ({status}); use the final URL")
-        } else {
-            format!(
-                "the server at {peer} answered {status} with {what}; \
-                 this does not look like sqld: check the URL"
-            )
-        };
-        Error::new(Kind::Protocol, text)
     }
 }
 
@@ -411,38 +270,6 @@ impl Method {
     }
 }
 
-/// Growing waits between attempts, up to a point in time.
-struct Backoff<'a> {
-    patience: &'a Patience,
-    deadline: Instant,
-    next: Duration,
-}
-
-impl<'a> Backoff<'a> {
-    fn new(patience: &'a Patience, longest: Duration) -> Backoff<'a> {
-        Backoff {
-            patience,
-            deadline: Instant::now() + longest.min(patience.timeout),
-            next: Duration::from_millis(20),
-        }
-    }
-
-    /// Waits before the next attempt; false if there is to be none, because
-    /// the time is over or the caller no longer wants it.
-    fn wait(&mut self) -> bool {
-        let until = Instant::now() + self.next;
-        self.next = (self.next * 2).min(Duration::from_millis(500));
-        while Instant::now() < until {
-            if (self.patience.cancelled)() || Instant::now() >= self.deadline {
-                return false;
-            }
-            let left = until.min(self.deadline).saturating_duration_since(Instant::now());
-            std::thread::sleep(left.min(Duration::from_millis(50)));
-        }
-        true
-    }
-}
-
 impl Primary for Sqld {
     fn protocol(&self) -> &'static str {
         "sqld"
@@ -453,7 +280,7 @@ impl Primary for Sqld {
     }
 
     fn set_token(&self, token: Option<String>) {
-        *self.token.lock() = token;
+        self.link.set_token(token);
     }
 
     fn pull(

@@ -5,25 +5,10 @@ use std::sync::atomic::Ordering;
 
 use super::{Answer, MAX_REFUSAL, Post, Sqld};
 use crate::error::{Error, Kind, Result};
+use crate::primary::effect::{Effect, MAX_SQL_ANSWER};
 use crate::primary::{Executed, Patience};
 use crate::proto::hrana::{self, Encoding, Request, Response};
 use crate::proto::statement::{Rows, Statement, transaction_word};
-
-/// Longest answer to SQL that is held in memory. sqld's own limit is 10 MB
-/// unless it is told otherwise.
-const MAX_SQL_ANSWER: usize = 256 * 1024 * 1024;
-
-/// What a request can do, which decides what it means if no answer comes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Effect {
-    /// Nothing that lasts, and it may be sent twice.
-    None,
-    /// It may have happened.
-    Lasting,
-    /// Nothing that lasts: it belongs to a transaction, which is lost with the
-    /// answer.
-    InTransaction,
-}
 
 /// Where in a stream a request stands.
 #[derive(Clone, Copy)]
@@ -119,14 +104,14 @@ impl Sqld {
         patience: &Patience,
     ) -> Result<Option<hrana::Answer>> {
         let body = hrana::pipeline(encoding, line.baton, requests)?;
-        let headers = self.headers(encoding.content_type())?;
+        let headers = self.link.headers(encoding.content_type())?;
         let path = format!("{}{}", line.base_url.unwrap_or(""), encoding.path());
         let repeatable = line.effect == Effect::None;
         let post = Post { path: &path, headers: &headers, body: &body, repeatable };
-        let mut answer = self.post(&post, patience).map_err(|lost| {
+        let mut answer = self.link.post(&post, patience).map_err(|lost| {
             // What does not speak HTTP is no primary, and did nothing.
             let happened = lost.sent && lost.error.kind() != Kind::Protocol;
-            if happened { unanswered(line.effect, lost.error) } else { lost.error }
+            if happened { line.effect.unanswered(lost.error) } else { lost.error }
         })?;
         // sqld itself answers 404 to a wrong namespace, and in JSON.
         let strange = answer.content_type() != "application/json" && line.baton.is_none();
@@ -141,11 +126,11 @@ impl Sqld {
             return Err(self.pipeline_refusal(&mut answer, line));
         }
         if answer.content_type() != encoding.content_type() {
-            return Err(self.not_sqld(&answer));
+            return Err(self.link.stranger(&answer));
         }
         let body =
-            answer.read_to_end(MAX_SQL_ANSWER).map_err(|error| unanswered(line.effect, error))?;
-        let body = body.ok_or_else(|| too_long(line.effect))?;
+            answer.read_to_end(MAX_SQL_ANSWER).map_err(|error| line.effect.unanswered(error))?;
+        let body = body.ok_or_else(|| line.effect.too_long())?;
         hrana::answer(encoding, &body, requests).map(Some)
     }
 
@@ -153,42 +138,14 @@ impl Sqld {
         // A baton that the server no longer knows: text/plain from a server
         // that was restarted, JSON with a code where the stream has expired.
         if line.baton.is_some() && matches!(answer.status(), 400 | 404) {
-            let said = self.said(answer);
+            let said = self.link.said(answer);
             let why = if said.is_empty() { "it no longer knows it" } else { &said };
             return hrana::transaction_lost(why);
         }
-        let refusal = self.http_refusal(answer, true);
+        let refusal = self.link.http_refusal(answer, true);
         // What stands before a primary answers so too, after passing the
         // request on; 503 is the one that says it was not taken.
         let passed_on = matches!(answer.status(), 500..=599) && answer.status() != 503;
-        if passed_on { unanswered(line.effect, refusal) } else { refusal }
-    }
-}
-
-fn too_long(effect: Effect) -> Error {
-    let text = "the primary's answer is longer than 256 MiB; ask for less at a time";
-    match effect {
-        Effect::None => Error::new(Kind::Remote(18), text),
-        Effect::InTransaction => hrana::transaction_lost(text),
-        Effect::Lasting => {
-            let text = "the primary's answer is longer than 256 MiB, and the statement \
-                        took effect; ask for less at a time";
-            Error::new(Kind::Remote(18), text)
-        }
-    }
-}
-
-/// The request was sent, and nothing came back.
-fn unanswered(effect: Effect, cause: Error) -> Error {
-    match effect {
-        Effect::None => cause,
-        Effect::InTransaction => hrana::transaction_lost(&cause.to_string()),
-        Effect::Lasting => Error::new(
-            Kind::OutcomeUnknown,
-            format!(
-                "the outcome of this write is unknown: {cause}; read the data back before \
-                 trying again"
-            ),
-        ),
+        if passed_on { line.effect.unanswered(refusal) } else { refusal }
     }
 }

@@ -10,8 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Sqld;
-use super::sql::{Effect, Line};
+use super::sql::Line;
 use crate::error::{Error, Kind, Result};
+use crate::primary::effect::Effect;
 use crate::primary::{Mode, Patience, RemoteTransaction};
 use crate::proto::hrana::{Request, Response};
 use crate::proto::statement::{Rows, Statement, StatementResult};
@@ -156,7 +157,7 @@ impl Sqld {
     fn acceptable(&self, base_url: String) -> Result<String> {
         let base_url = base_url.trim_end_matches('/').to_owned();
         let secure = base_url.starts_with("https://");
-        if secure || base_url.starts_with("http://") && !self.http.is_https() {
+        if secure || base_url.starts_with("http://") && !self.link.is_https() {
             return Ok(base_url);
         }
         let text = "the primary binds the transaction to a URL that cannot be used";

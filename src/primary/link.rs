@@ -1,0 +1,225 @@
+//! What every protocol needs of the way to a primary: credentials in headers,
+//! a patient POST, and what it means when a server refuses.
+//!
+//! Knows HTTP statuses and nothing of what is in a body beyond the reason for
+//! a refusal.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
+use parking_lot::Mutex;
+
+use super::Patience;
+use super::http::{Answer, Http, Lost, Post};
+use super::url::Endpoint;
+use crate::error::{Error, Kind, Result};
+
+/// Longest part of a refusal that is read.
+pub(super) const MAX_REFUSAL: usize = 16 * 1024;
+
+/// A primary that refuses connections is tried again for this long (less, if
+/// the patience is shorter): a restart takes sqld about a second. Longer would
+/// only keep a user waiting who is offline.
+const RECONNECT: Duration = Duration::from_secs(2);
+
+/// What else a connection may need to know.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ConnectOptions {
+    /// For a server with several databases behind one address.
+    pub namespace: Option<String>,
+    /// PEM file of the only certificate authorities to trust.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// The way to one server.
+pub(super) struct Link {
+    http: Http,
+    /// What the server should be, for error texts.
+    server: &'static str,
+    /// In base64, as the header wants it: sqld refuses padding.
+    namespace: Option<String>,
+    token: Mutex<Option<String>>,
+}
+
+impl Link {
+    /// `token` goes before the one in the URL. Errors of kind BadArgument:
+    /// a `ca_file` that cannot be used.
+    pub fn new(
+        server: &'static str,
+        mut endpoint: Endpoint,
+        token: Option<String>,
+        options: &ConnectOptions,
+    ) -> Result<Link> {
+        let in_url = endpoint.take_token();
+        Ok(Link {
+            http: Http::new(&endpoint, options.ca_file.as_deref())?,
+            server,
+            namespace: options.namespace.as_deref().map(|namespace| BASE64.encode(namespace)),
+            token: Mutex::new(token.or(in_url)),
+        })
+    }
+
+    pub fn set_token(&self, token: Option<String>) {
+        *self.token.lock() = token;
+    }
+
+    /// Host and port as in error texts.
+    pub fn peer(&self) -> &str {
+        self.http.peer()
+    }
+
+    pub fn is_https(&self) -> bool {
+        self.http.is_https()
+    }
+
+    /// The headers of a request with a body of this type.
+    pub fn headers(&self, content_type: &str) -> Result<Vec<(&'static str, String)>> {
+        let mut headers = vec![("content-type", content_type.to_owned())];
+        if let Some(token) = self.token.lock().as_deref() {
+            if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+                let text = "the token cannot be used: it has a blank or another odd character";
+                return Err(Error::new(Kind::Auth, text));
+            }
+            let bearer = format!("Bearer {token}");
+            headers.push(("x-authorization", bearer.clone()));
+            headers.push(("authorization", bearer));
+        }
+        if let Some(namespace) = &self.namespace {
+            headers.push(("x-namespace-bin", namespace.clone()));
+        }
+        Ok(headers)
+    }
+
+    /// Sends a request, again and again for a while if the server seems to be
+    /// starting: not reachable, or (if it may happen twice) answering 502, 503
+    /// or 504, as what stands before it does.
+    pub fn post(&self, post: &Post<'_>, patience: &Patience) -> std::result::Result<Answer, Lost> {
+        let mut retry = Backoff::new(patience, RECONNECT);
+        loop {
+            match self.http.post(post, patience) {
+                Ok(answer)
+                    if post.repeatable && matches!(answer.status(), 502..=504) && retry.wait() => {}
+                Err(lost) if lost.passing && retry.wait() => {}
+                other => return other,
+            }
+        }
+    }
+
+    pub fn token_refused(&self, said: &str) -> Error {
+        let peer = self.peer();
+        Error::new(
+            Kind::Auth,
+            if self.token.lock().is_none() {
+                format!("the primary at {peer} wants a token: {said}; give it one")
+            } else {
+                format!("the primary at {peer} refused the token: {said}; give it a new one")
+            },
+        )
+    }
+
+    /// What an HTTP status other than 200 means.
+    pub fn http_refusal(&self, answer: &mut Answer, write: bool) -> Error {
+        let (peer, status) = (self.peer().to_owned(), answer.status());
+        let said = self.said(answer);
+        let because = if said.is_empty() { String::new() } else { format!(": {said}") };
+        match status {
+            401 => self.token_refused(if said.is_empty() { "status 401" } else { &said }),
+            403 if write => Error::new(
+                Kind::Auth,
+                format!("the primary at {peer} does not let this token write{because}"),
+            ),
+            403 => self.token_refused(if said.is_empty() { "status 403" } else { &said }),
+            // sqld says so of a namespace, and only sqld says it in JSON.
+            404 if answer.content_type() == "application/json" && !said.is_empty() => Error::new(
+                Kind::Protocol,
+                format!("the primary at {peer} has no such database: {said}"),
+            ),
+            408 | 429 | 500..=599 => Error::new(
+                Kind::Unavailable,
+                format!("the primary at {peer} answered {status}{because}"),
+            ),
+            400 | 413 | 422 if !said.is_empty() => Error::new(
+                Kind::Protocol,
+                format!("the primary at {peer} does not accept the request: {said}"),
+            ),
+            _ => self.stranger(answer),
+        }
+    }
+
+    /// The reason in the body of a refusal, if it holds one for people.
+    pub fn said(&self, answer: &mut Answer) -> String {
+        let kind = answer.content_type().to_owned();
+        let Ok(Some(body)) = answer.read_to_end(MAX_REFUSAL) else { return String::new() };
+        let text = match kind.as_str() {
+            "application/json" => serde_json::from_slice::<serde_json::Value>(&body)
+                .ok()
+                .and_then(|json| Some(json.get("error")?.as_str()?.to_owned()))
+                .unwrap_or_default(),
+            "text/plain" => String::from_utf8_lossy(&body).into_owned(),
+            _ => String::new(),
+        };
+        self.scrub(&text)
+    }
+
+    /// One short line, in which nothing of the token is left.
+    pub fn scrub(&self, text: &str) -> String {
+        let line = text.trim().lines().next().unwrap_or("");
+        let line: String = line.chars().filter(|c| !c.is_control()).take(300).collect();
+        match self.token.lock().as_deref() {
+            Some(token) if !token.is_empty() => line.replace(token, "..."),
+            _ => line,
+        }
+    }
+
+    pub fn stranger(&self, answer: &Answer) -> Error {
+        let (peer, status) = (self.peer(), answer.status());
+        let what = match answer.content_type() {
+            "" => "nothing that has a type".to_owned(),
+            kind => kind.chars().take(60).collect(),
+        };
+        let text = if (300..400).contains(&status) {
+            format!("the server at {peer} redirects elsewhere ({status}); use the final URL")
+        } else {
+            format!(
+                "the server at {peer} answered {status} with {what}; \
+                 this does not look like {}: check the URL",
+                self.server
+            )
+        };
+        Error::new(Kind::Protocol, text)
+    }
+}
+
+/// Growing waits between attempts, up to a point in time.
+pub(super) struct Backoff<'a> {
+    patience: &'a Patience,
+    deadline: Instant,
+    next: Duration,
+}
+
+impl<'a> Backoff<'a> {
+    pub fn new(patience: &'a Patience, longest: Duration) -> Backoff<'a> {
+        Backoff {
+            patience,
+            deadline: Instant::now() + longest.min(patience.timeout),
+            next: Duration::from_millis(20),
+        }
+    }
+
+    /// Waits before the next attempt; false if there is to be none, because
+    /// the time is over or the caller no longer wants it.
+    pub fn wait(&mut self) -> bool {
+        let until = Instant::now() + self.next;
+        self.next = (self.next * 2).min(Duration::from_millis(500));
+        while Instant::now() < until {
+            if (self.patience.cancelled)() || Instant::now() >= self.deadline {
+                return false;
+            }
+            let left = until.min(self.deadline).saturating_duration_since(Instant::now());
+            std::thread::sleep(left.min(Duration::from_millis(50)));
+        }
+        true
+    }
+}
