@@ -290,12 +290,29 @@ const CONSTRAINTS: [(&str, i32); 5] = [
     ("cannot store ", 3091),
 ];
 
+/// What Turso's own server gives as a code: where it failed, not why.
+const TURSO_CODES: [&str; 4] = ["PREPARE_ERROR", "BIND_ERROR", "EXECUTE_ERROR", "BATCH_STEP_ERROR"];
+
+/// What it says, as SQLite would: without `Runtime error: ` in front and a
+/// number such as ` (19)` behind.
+fn plain(message: &str) -> &str {
+    let message = ["Runtime error: ", "Parse error: "]
+        .iter()
+        .find_map(|start| message.strip_prefix(start))
+        .unwrap_or(message);
+    match message.strip_suffix(')').and_then(|message| message.rsplit_once(" (")) {
+        Some((before, code)) if code.parse::<u16>().is_ok() => before,
+        _ => message,
+    }
+}
+
 impl From<SqlError> for Error {
     fn from(SqlError { message, code }: SqlError) -> Error {
         let message = message.strip_prefix("SQLite error: ").unwrap_or(&message);
+        let message = if TURSO_CODES.contains(&code.as_str()) { plain(message) } else { message };
         let message = if message.is_empty() { "the primary gives no reason" } else { message };
         match code.as_str() {
-            "SQLITE_BUSY" => Error::new(
+            busy if busy == "SQLITE_BUSY" || is_busy_turso(busy, message) => Error::new(
                 Kind::RemoteBusy,
                 format!("the primary is busy with another writer: {message}"),
             ),
@@ -313,9 +330,14 @@ impl From<SqlError> for Error {
     }
 }
 
+fn is_busy_turso(code: &str, message: &str) -> bool {
+    let busy = ["database is busy", "database is locked", "Database is busy"];
+    TURSO_CODES.contains(&code) && busy.iter().any(|start| message.starts_with(start))
+}
+
 fn extended_code(code: &str, message: &str) -> i32 {
     let number = CODES.iter().find(|(name, _)| *name == code).map_or(1, |(_, number)| *number);
-    if number != 19 {
+    if number != 19 && !TURSO_CODES.contains(&code) {
         return number;
     }
     let known = CONSTRAINTS.iter().find(|(start, _)| message.starts_with(start));

@@ -142,6 +142,10 @@ fn error_codes_become_sqlite_codes() {
         ("SQLITE_CONSTRAINT", "SQLite error: FOREIGN KEY constraint failed", Kind::Remote(787)),
         ("SQLITE_CONSTRAINT", "SQLite error: raised by a trigger", Kind::Remote(19)),
         ("SQLITE_CONSTRAINT_PRIMARYKEY", "x", Kind::Remote(1555)),
+        ("EXECUTE_ERROR", "Runtime error: UNIQUE constraint failed: t.a (19)", Kind::Remote(2067)),
+        ("BATCH_STEP_ERROR", "Runtime error: FOREIGN KEY constraint failed", Kind::Remote(787)),
+        ("PREPARE_ERROR", "Parse error: no such table: t", Kind::Remote(1)),
+        ("EXECUTE_ERROR", "Database is busy", Kind::RemoteBusy),
         ("SQLITE_UNKNOWN", "SQLite error: no such table: nope", Kind::Remote(1)),
         ("SQL_PARSE_ERROR", "SQL string could not be parsed", Kind::Remote(1)),
         ("SQLITE_BUSY", "SQLite error: database is locked", Kind::RemoteBusy),
@@ -153,6 +157,19 @@ fn error_codes_become_sqlite_codes() {
         let error = one(json, Request::Execute(&statement("x"))).unwrap_err();
         assert_eq!(error.kind(), kind, "{code} {message}");
         assert!(!error.to_string().contains("SQLite error"), "{error}");
+    }
+}
+
+#[test]
+fn what_a_turso_server_says_reads_as_sqlite_says_it() {
+    for (said, read) in [
+        ("Runtime error: UNIQUE constraint failed: t.a (19)", "UNIQUE constraint failed: t.a"),
+        ("Runtime error: FOREIGN KEY constraint failed", "FOREIGN KEY constraint failed"),
+        ("Parse error: no such table: t", "no such table: t"),
+        ("something (else)", "something (else)"),
+    ] {
+        let error = SqlError { message: said.to_owned(), code: "EXECUTE_ERROR".to_owned() };
+        assert_eq!(Error::from(error).to_string(), read);
     }
 }
 

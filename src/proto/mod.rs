@@ -8,5 +8,6 @@ pub mod grpc_web;
 pub mod hrana;
 pub mod parameters;
 pub mod statement;
+pub mod turso;
 pub mod value;
 pub mod wal_log;
