@@ -4,20 +4,24 @@
 //!
 //! Nothing here touches the local file.
 
+mod auto;
 mod effect;
 mod http;
 mod link;
 mod sqld;
+mod turso;
 mod url;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::auto::Auto;
 use crate::error::{Error, Kind, Result};
 use crate::units::{PageImage, PageNo};
 
 pub use self::link::ConnectOptions;
 pub use self::sqld::Sqld;
+pub use self::turso::Turso;
 pub use self::url::Endpoint;
 pub use crate::proto::statement::{Row, Rows, Statement, StatementResult};
 
@@ -42,8 +46,32 @@ impl LogFingerprint {
 pub struct Position {
     pub log: LogFingerprint,
     /// Number of the last frame it holds. A protocol without frame numbers
-    /// puts a 48-bit hash of its revision here.
+    /// puts a hash of its revision here, which is as wide as the stamp in page
+    /// 1 has room for and has the highest of its 48 bits set.
     pub at: u64,
+}
+
+/// Set in `Position::at` where that is no number of a frame. No log has that
+/// many frames.
+const REVISION: u64 = 1 << 47;
+
+impl Position {
+    /// Where a database stands in a history whose states have names and no
+    /// order that a client could know.
+    pub fn of_revision(log: LogFingerprint, revision: &str) -> Position {
+        Position { log, at: LogFingerprint::of(revision).0 | REVISION }
+    }
+
+    /// Number of the last frame, where the protocol has such numbers.
+    pub fn frame_no(self) -> Option<u64> {
+        (self.at & REVISION == 0).then_some(self.at)
+    }
+
+    /// Whether it is known to hold all that `other` holds.
+    pub fn covers(self, other: Position) -> bool {
+        let (here, there) = (self.frame_no(), other.frame_no());
+        self == other || (self.log == other.log && there.is_some() && here >= there)
+    }
 }
 
 /// A state of the primary that the pages given so far add up to.
@@ -81,6 +109,9 @@ pub enum PullEnd {
         /// The primary holds no data at all.
         empty: bool,
     },
+    /// What changed since `from` cannot be told, so that everything has to be
+    /// pulled anew. The sink was given nothing.
+    Unknown,
 }
 
 /// What a pull did.
@@ -95,6 +126,25 @@ pub struct Pulled {
     pub bytes: u64,
     /// Whether a snapshot took part.
     pub snapshot: bool,
+}
+
+/// What a primary wants to find again in a later process. Nothing of it is
+/// needed to be right.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Notes {
+    /// The protocol that the primary turned out to speak.
+    pub protocol: Option<String>,
+    /// The names of the last states that were pulled, the newest last.
+    pub revisions: Vec<String>,
+}
+
+/// Where notes are kept: beside the file.
+pub trait Notebook: Send + Sync {
+    /// Empty if there are none, or those of another primary.
+    fn read(&self) -> Notes;
+
+    /// Replaces them, as far as that is possible.
+    fn write(&self, notes: &Notes);
 }
 
 /// Asks whether the caller no longer wants the result.
@@ -141,7 +191,7 @@ pub struct Streamed {
 /// A primary to replicate from and to write to. Methods take `&self`: two
 /// threads may pull at once.
 pub trait Primary: Send + Sync {
-    /// `"sqld"` or `"turso"`.
+    /// `"sqld"`, `"turso"`, or `"auto"` before the primary has said which.
     fn protocol(&self) -> &'static str;
 
     /// Name of the primary's history (sqld: its log id), once it has said it.
@@ -158,6 +208,12 @@ pub trait Primary: Send + Sync {
         sink: &mut dyn Sink,
         patience: &Patience,
     ) -> Result<Pulled>;
+
+    /// Whether the primary can be followed by a stream at all, as far as this
+    /// is known.
+    fn has_streams(&self) -> bool {
+        true
+    }
 
     /// Opens a stream of what is committed after `from`. None where only a pull
     /// can tell how to go on: another history, a compacted log, a protocol
@@ -230,24 +286,44 @@ pub trait RemoteTransaction {
     fn rollback(&mut self);
 }
 
-/// The primary at `endpoint`. `protocol` is `"auto"` or `"sqld"`; nothing is
+/// The primary at `endpoint`. `protocol` is `"sqld"`, `"turso"`, or `"auto"`:
+/// what the notes say, else what the first request finds out. Nothing is
 /// connected before the first request. `token` goes before the one that
 /// `endpoint` may hold.
 pub fn connect(
     protocol: &str,
     endpoint: Endpoint,
     token: Option<String>,
-    options: ConnectOptions,
+    options: &ConnectOptions,
+    notebook: Arc<dyn Notebook>,
 ) -> Result<Arc<dyn Primary>> {
     match protocol {
-        "auto" | "sqld" => Ok(Arc::new(Sqld::new(endpoint, token, &options)?)),
-        "turso" => Err(Error::new(
-            Kind::BadArgument,
-            "the protocol \"turso\" is not available yet; use \"auto\" or \"sqld\"",
-        )),
+        "auto" => Ok(Arc::new(Auto::new(endpoint, token, options, notebook)?)),
+        "sqld" => Ok(Arc::new(Sqld::new(endpoint, token, options)?)),
+        "turso" => Ok(Arc::new(Turso::new(endpoint, token, options, notebook)?)),
         _ => Err(Error::new(
             Kind::BadArgument,
-            "there is no such protocol; use \"auto\" or \"sqld\"",
+            "there is no such protocol; use \"auto\", \"sqld\" or \"turso\"",
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_position_covers_those_that_are_known_to_be_before_it() {
+        let (log, other) = (LogFingerprint::of("a"), LogFingerprint::of("b"));
+        let frame = |at| Position { log, at };
+        assert!(frame(5).covers(frame(5)) && frame(5).covers(frame(4)));
+        assert!(!frame(5).covers(frame(6)) && !frame(5).covers(Position { log: other, at: 4 }));
+        assert_eq!(frame(5).frame_no(), Some(5));
+
+        let (one, two) = (Position::of_revision(log, "1"), Position::of_revision(log, "2"));
+        assert!(one.covers(one) && !one.covers(two) && !two.covers(one));
+        assert!(!one.covers(frame(5)) && !frame(5).covers(one));
+        assert_eq!(one.frame_no(), None);
+        assert!(one.at < 1 << 48, "fits the stamp");
     }
 }

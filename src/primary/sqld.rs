@@ -129,6 +129,11 @@ impl Sqld {
         Ok(answer)
     }
 
+    /// Whether a sqld answers at all.
+    pub(super) fn greet(&self, patience: &Patience) -> Result<()> {
+        self.hello(patience, &mut 0).map(drop)
+    }
+
     /// Asks who the primary is, and remembers it.
     fn hello(&self, patience: &Patience, bytes: &mut u64) -> Result<Session> {
         let answer = self.call("Hello", &wal_log::hello_request(), None, patience);

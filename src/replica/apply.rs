@@ -10,7 +10,7 @@ use super::page_set::PageSet;
 use super::sync::Watch;
 use super::transaction::Transaction;
 use crate::error::{Error, Kind, Result};
-use crate::primary::{Commit, Position, Sink};
+use crate::primary::{Commit, LogFingerprint, Position, Sink};
 use crate::units::{PageImage, PageNo};
 use crate::wal::page1::{self, Stamp};
 
@@ -94,15 +94,17 @@ impl<'f> Apply<'f> {
                 let expected = replaces.map(|position| (position.log.0, position.at));
                 if present == expected { Verdict::Fits } else { Verdict::Conflict }
             }
-            Base::Since(base) => match present {
-                Some((log, at)) if log == base.log.0 && at >= base.at => match commit {
-                    Some(commit) if at >= commit.position.at => Verdict::AlreadyThere,
+            Base::Since(base) => {
+                let present = present.map(|(log, at)| Position { log: LogFingerprint(log), at });
+                let covers = |position| present.is_some_and(|present| present.covers(position));
+                match commit {
+                    Some(commit) if covers(commit.position) => Verdict::AlreadyThere,
                     // In between: the pages are the last images of all that
                     // changed since the base, so they make the same state.
-                    _ => Verdict::Fits,
-                },
-                _ => Verdict::Conflict,
-            },
+                    _ if covers(base) => Verdict::Fits,
+                    _ => Verdict::Conflict,
+                }
+            }
         }
     }
 

@@ -3,15 +3,16 @@
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
+use super::Replica;
 use super::file::{Contents, ReplicaFile};
 use super::options::{Options, SyncOptions};
+use super::sidecar::Sidecar;
 use super::sync::Syncer;
 use super::transaction::LockPatience;
 use super::worker::{Schedule, Worker, closing_flag};
-use super::{Replica, sidecar};
 use crate::error::{Error, Kind, Result};
 use crate::host::HostDb;
-use crate::primary::{self, ConnectOptions, Endpoint};
+use crate::primary::{self, ConnectOptions, Endpoint, Notebook as _, Notes};
 
 /// Where a token may come from when neither the call nor the URL gives one.
 const TOKEN_VARIABLES: [&str; 2] = ["REPLICA_TOKEN", "TURSO_AUTH_TOKEN"];
@@ -42,7 +43,8 @@ impl Replica {
             ca_file: options.ca_file.clone(),
         };
         let protocol = options.protocol.as_deref().unwrap_or("auto");
-        let primary = primary::connect(protocol, endpoint, token, connect)?;
+        let sidecar = Arc::new(Sidecar::new(file.path(), &sync_url));
+        let primary = primary::connect(protocol, endpoint, token, &connect, sidecar.clone())?;
         let syncer = Syncer {
             file,
             primary,
@@ -57,7 +59,8 @@ impl Replica {
         } else if contents == Contents::Nothing {
             syncer.file.become_replica()?;
         }
-        sidecar::write(syncer.file.path(), &sync_url, syncer.primary.protocol());
+        let protocol = Some(syncer.primary.protocol().to_owned());
+        sidecar.write(&Notes { protocol, ..sidecar.read() });
         let worker = schedule.map(|schedule| start_worker(host, &syncer, schedule)).transpose()?;
         Ok(Replica {
             syncer,

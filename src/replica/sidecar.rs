@@ -1,29 +1,71 @@
 //! The file `<db>-replica`: what a person wants to know about a replica, and
-//! what saves a later attach a question. Nothing in it is needed to be right,
-//! and never the token.
+//! what saves a later attach a question or a pull. Nothing in it is needed to
+//! be right, and never the token.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::fault;
+use crate::primary::{Notebook, Notes};
 
-/// Writes it anew, by way of a temporary file, so that no reader sees half. If
-/// that fails (a full disk, a folder that is read-only), there is none.
-pub fn write(database: &Path, sync_url: &str, protocol: &str) {
-    let text = format!("{}\n", json!({ "sync_url": sync_url, "protocol": protocol }));
-    let path = path_for(database);
-    if fs::read_to_string(&path).is_ok_and(|present| present == text) {
-        return;
+/// The sidecar of a file that follows the primary at this URL.
+pub struct Sidecar {
+    path: PathBuf,
+    sync_url: String,
+}
+
+impl Sidecar {
+    pub fn new(database: &Path, sync_url: &str) -> Sidecar {
+        Sidecar { path: path_for(database), sync_url: sync_url.to_owned() }
     }
-    let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
-    let written = fs::write(&temporary, text).and_then(|()| {
-        fault::point("sidecar written");
-        fs::rename(&temporary, &path)
-    });
-    if written.is_err() {
-        let _ = fs::remove_file(&temporary);
+
+    /// A name that no other thread or process writes to.
+    fn temporary(&self) -> PathBuf {
+        let (process, thread) = (std::process::id(), std::thread::current().id());
+        let thread: String = format!("{thread:?}").chars().filter(char::is_ascii_digit).collect();
+        let mut path = self.path.clone().into_os_string();
+        path.push(format!(".{process}.{thread}.tmp"));
+        PathBuf::from(path)
+    }
+}
+
+impl Notebook for Sidecar {
+    fn read(&self) -> Notes {
+        let text = fs::read_to_string(&self.path).unwrap_or_default();
+        let json: Value = serde_json::from_str(&text).unwrap_or_default();
+        if json["sync_url"].as_str() != Some(&self.sync_url) {
+            return Notes::default();
+        }
+        let revisions = json["revisions"].as_array().map(Vec::as_slice).unwrap_or_default();
+        Notes {
+            protocol: json["protocol"].as_str().map(str::to_owned),
+            revisions: revisions.iter().filter_map(|r| r.as_str().map(str::to_owned)).collect(),
+        }
+    }
+
+    /// Writes it anew, by way of a temporary file, so that no reader sees half.
+    /// If that fails (a full disk, a folder that is read-only), it stays as it
+    /// is, or there is none.
+    fn write(&self, notes: &Notes) {
+        let protocol = notes.protocol.as_deref().unwrap_or("auto");
+        let mut object = json!({ "sync_url": self.sync_url, "protocol": protocol });
+        if !notes.revisions.is_empty() {
+            object["revisions"] = json!(notes.revisions);
+        }
+        let text = format!("{object}\n");
+        if fs::read_to_string(&self.path).is_ok_and(|present| present == text) {
+            return;
+        }
+        let temporary = self.temporary();
+        let written = fs::write(&temporary, text).and_then(|()| {
+            fault::point("sidecar written");
+            fs::rename(&temporary, &self.path)
+        });
+        if written.is_err() {
+            let _ = fs::remove_file(&temporary);
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use super::Replica;
 use super::apply::Apply;
 use super::sync::SyncReport;
 use crate::error::{Error, Result};
-use crate::primary::Streamed;
+use crate::primary::{Position, Streamed};
 
 /// What a worker is at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub enum WorkerState {
     Syncing,
     /// Following the primary's stream.
     Live,
+    /// To be live, but the primary has no stream: between two pulls.
+    Polling,
     /// After an error, waiting to try again.
     Reconnecting,
     /// Ended by an error of its own.
@@ -70,7 +72,7 @@ impl Counters {
         self.bytes_received += streamed.bytes;
         self.frames_received += streamed.frames;
         self.pages_written += apply.pages_written();
-        self.primary_frame_no = apply.reached().map(|position| position.at);
+        self.primary_frame_no = apply.reached().and_then(Position::frame_no);
     }
 
     fn state(&self) -> &'static str {
@@ -78,6 +80,7 @@ impl Counters {
             Some(WorkerState::Idle) => "idle",
             Some(WorkerState::Syncing) => "syncing",
             Some(WorkerState::Live) => "live",
+            Some(WorkerState::Polling) => "polling",
             Some(WorkerState::Reconnecting) => "reconnecting",
             Some(WorkerState::Failed) => "error",
             None if self.last_error.is_some() => "error",
@@ -96,7 +99,7 @@ pub struct Status {
     pub path: PathBuf,
     pub sync_url: String,
     pub protocol: &'static str,
-    /// `idle`, `syncing`, `live`, `reconnecting`, or `error` where the last
+    /// `idle`, `syncing`, `live`, `polling`, `reconnecting`, or `error` where the last
     /// sync or write failed and nobody tries again.
     pub state: &'static str,
     /// Name of the primary's history, as far as this attach has learned it.
@@ -120,7 +123,7 @@ pub struct Status {
 
 impl Replica {
     pub fn status(&self) -> Result<Status> {
-        let frame_no = self.syncer.file.position()?.map(|position| position.at);
+        let frame_no = self.syncer.file.position()?.and_then(Position::frame_no);
         let counters = self.syncer.counters.lock();
         let lag = counters.primary_frame_no.map(|head| match frame_no {
             Some(at) => head.saturating_sub(at),

@@ -12,7 +12,7 @@ use super::status::Counters;
 use super::transaction::LockPatience;
 use crate::error::{Error, Kind, Result};
 use crate::host::{HostDb, threadsafe};
-use crate::primary::{Cancelled, Patience, Position, Primary, PullEnd, Pulled};
+use crate::primary::{Cancelled, Patience, Position, Primary, PullEnd};
 
 /// How often a pull starts over because another process changed the file's
 /// history meanwhile.
@@ -21,7 +21,8 @@ const ATTEMPTS: usize = 5;
 /// What a sync did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SyncReport {
-    /// Number of the last frame the file holds now.
+    /// Number of the last frame the file holds now, where the protocol has
+    /// such numbers.
     pub frame_no: Option<u64>,
     pub frames_synced: u64,
     pub pages_written: u64,
@@ -112,12 +113,34 @@ impl Syncer {
     fn pull_once(&self, options: SyncOptions, report: &mut SyncReport) -> Result<Attempt> {
         let at = self.file.position()?;
         let base = at.map_or(Base::Everything { replaces: None }, Base::Since);
-        let (pulled, attempt) = self.pull_into(base, at, options, report)?;
-        match (attempt, pulled.map(|pulled| pulled.end)) {
-            (Attempt::Done, Some(PullEnd::Diverged { empty })) => {
+        match self.pull_into(base, at, options, report)? {
+            Step::Conflict(error) => Ok(Attempt::Conflict(error)),
+            Step::Pulled { end: PullEnd::Diverged { empty }, .. } => {
                 self.reset(at, empty, options, report)
             }
-            (attempt, _) => Ok(attempt),
+            Step::Pulled { end: PullEnd::Unknown, .. } => self.replace(at, options, report),
+            Step::Pulled { end: PullEnd::UpToDate, .. } => Ok(Attempt::Done),
+        }
+    }
+
+    /// Pulls everything and leaves alone what is the same already.
+    fn replace(
+        &self,
+        at: Option<Position>,
+        options: SyncOptions,
+        report: &mut SyncReport,
+    ) -> Result<Attempt> {
+        match self.pull_into(Base::Everything { replaces: at }, None, options, report)? {
+            Step::Conflict(error) => Ok(Attempt::Conflict(error)),
+            // There is nothing on the primary, and something here.
+            Step::Pulled { end: PullEnd::UpToDate, moved: false } if at.is_some() => {
+                self.reset(at, true, options, report)
+            }
+            Step::Pulled { end: PullEnd::UpToDate, .. } => Ok(Attempt::Done),
+            Step::Pulled { .. } => Ok(Attempt::Conflict(Error::new(
+                Kind::Unavailable,
+                "another server answers for the primary each time it is asked; try again",
+            ))),
         }
     }
 
@@ -148,15 +171,14 @@ impl Syncer {
             OnReset::Auto | OnReset::Replace => {}
         }
         report.reset = true;
-        let base = Base::Everything { replaces: at };
         if empty {
             report.frame_no = None;
-            let mut apply = Apply::new(&self.file, base);
+            let mut apply = Apply::new(&self.file, Base::Everything { replaces: at });
             apply.replace_with_nothing()?;
             report.pages_written += apply.pages_written();
             return Ok(Attempt::Done);
         }
-        Ok(self.pull_into(base, None, options, report)?.1)
+        self.replace(at, options, report)
     }
 
     fn pull_into(
@@ -165,14 +187,14 @@ impl Syncer {
         from: Option<Position>,
         options: SyncOptions,
         report: &mut SyncReport,
-    ) -> Result<(Option<Pulled>, Attempt)> {
+    ) -> Result<Step> {
         let mut apply = Apply::new(&self.file, base).watched_by(self.watch.as_ref());
         let outcome = self.primary.pull(from, &mut apply, &self.patience(options));
         report.pages_written += apply.pages_written();
         let (conflict, reached) = (apply.conflict(), apply.reached());
         drop(apply);
         let pulled = match outcome {
-            Err(error) if conflict => return Ok((None, Attempt::Conflict(error))),
+            Err(error) if conflict => return Ok(Step::Conflict(error)),
             outcome => outcome?,
         };
         report.frames_synced += pulled.frames;
@@ -180,14 +202,25 @@ impl Syncer {
         report.snapshot |= pulled.snapshot;
         self.counters.lock().primary_frame_no = pulled.head;
         if pulled.end == PullEnd::UpToDate {
-            report.frame_no = reached.or(from).map(|position| position.at);
+            report.frame_no = reached.or(from).and_then(Position::frame_no);
             if reached.is_none() {
                 // An empty primary still makes an empty file a replica.
                 self.file.become_replica()?;
             }
         }
-        Ok((Some(pulled), Attempt::Done))
+        Ok(Step::Pulled { end: pulled.end, moved: reached.is_some() })
     }
+}
+
+/// What one pull did.
+enum Step {
+    Pulled {
+        end: PullEnd,
+        /// The file came to another position (or was found to be there).
+        moved: bool,
+    },
+    /// Another process changed the file's history.
+    Conflict(Error),
 }
 
 /// How one pull ended.

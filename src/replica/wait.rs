@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::Replica;
 use super::sync::Syncer;
 use crate::error::{Error, Kind, Result};
+use crate::primary::Position;
 
 impl Replica {
     /// Waits until the file holds frame `frame_no`; yields the last frame that
@@ -39,7 +40,15 @@ impl Syncer {
     pub fn wait_for(&self, frame_no: u64, timeout: Duration) -> Result<Waited> {
         let started = Instant::now();
         loop {
-            let at = self.file.position()?.map(|position| position.at);
+            let position = self.file.position()?;
+            let at = position.and_then(Position::frame_no);
+            if position.is_some() && at.is_none() {
+                return Err(Error::new(
+                    Kind::Misuse,
+                    "the primary does not number what it commits, so there is no frame to wait \
+                     for; sync instead",
+                ));
+            }
             match at {
                 Some(at) if at >= frame_no => return Ok(Waited::Reached(at)),
                 _ => {}

@@ -25,6 +25,9 @@ const HEARTBEAT: Duration = Duration::from_secs(10);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LAST_PAUSE: Duration = Duration::from_secs(10);
 
+/// How often a primary that has no stream is asked instead.
+const POLL: Duration = Duration::from_millis(500);
+
 /// When a worker pulls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Schedule {
@@ -178,6 +181,9 @@ fn follow(syncer: &Syncer) -> Result<Duration> {
                 break;
             }
         }
+    } else if !syncer.primary.has_streams() {
+        syncer.counters.lock().worker = Some(WorkerState::Polling);
+        return Ok(POLL);
     }
     // A primary that ends each stream at once is not asked in a hurry.
     Ok(FIRST_PAUSE.saturating_sub(started.elapsed()))

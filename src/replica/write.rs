@@ -147,7 +147,7 @@ impl Replica {
         frame_no: Option<u64>,
         changed: bool,
     ) -> Result<bool> {
-        let at = before.map(|position| position.at);
+        let at = before.and_then(Position::frame_no);
         match frame_no {
             Some(frame_no) if Some(frame_no) > at => {
                 let arrived = if self.worker.is_some() {

@@ -313,7 +313,7 @@ impl<'a> Pull<'a> {
     fn pulled(&self, end: PullEnd) -> Pulled {
         let last = match end {
             PullEnd::UpToDate => self.at.next.checked_sub(1),
-            PullEnd::Diverged { .. } => None,
+            PullEnd::Diverged { .. } | PullEnd::Unknown => None,
         };
         Pulled {
             end,

@@ -1,0 +1,212 @@
+//! A primary that speaks Turso's sync protocol: Turso Cloud's newer platform,
+//! and Turso's own server. Pages by `/pull-updates`, SQL as Hrana in JSON.
+//!
+//! States of the database have names (revisions) and no numbers. The stamp of
+//! a file holds a hash of its revision, the notes beside it the last few
+//! names; a position whose name is lost is no position, and everything is
+//! pulled again.
+//!
+//! Turso's own server takes one connection at a time and closes each after its
+//! answer, so that nothing here may keep one open and wait for another.
+
+mod poll;
+mod pull;
+mod sql;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use super::http::{Answer, Post};
+use super::link::{ConnectOptions, Link};
+use super::url::Endpoint;
+use super::{
+    Executed, LogFingerprint, Mode, Notebook, Notes, Patience, Position, Primary, Pulled,
+    RemoteTransaction, Sink, Stream,
+};
+use crate::error::{Error, Kind, Result};
+use crate::proto::statement::{Rows, Statement};
+use crate::proto::turso::{self, CONTENT_TYPE, PULL_PATH, Part, Reader};
+
+/// As many names of states are remembered: that of the file, that of the next
+/// commit, and those that other processes are at.
+const MAX_REVISIONS: usize = 8;
+
+/// Size of the pieces in which an answer is read.
+const CHUNK: usize = 128 * 1024;
+
+/// A Turso primary. Opens no connection before the first request.
+pub struct Turso(Arc<Server>);
+
+struct Server {
+    link: Link,
+    /// Stands for the primary's address: revisions of two servers may have
+    /// the same names.
+    log: LogFingerprint,
+    notebook: Arc<dyn Notebook>,
+    /// The last states that this process has seen, the newest last.
+    revisions: Mutex<Vec<String>>,
+    /// The server answers at once where it was asked to wait for a change.
+    never_waits: AtomicBool,
+    /// The server keeps a stream of SQL open unless it is closed.
+    keeps_streams: AtomicBool,
+}
+
+impl Turso {
+    /// `token` goes before the one in the URL. Errors of kind BadArgument:
+    /// a `ca_file` that cannot be used.
+    pub fn new(
+        endpoint: Endpoint,
+        token: Option<String>,
+        options: &ConnectOptions,
+        notebook: Arc<dyn Notebook>,
+    ) -> Result<Turso> {
+        let namespace = options.namespace.as_deref().unwrap_or("");
+        let name = format!("turso {} {namespace}", endpoint.base());
+        Ok(Turso(Arc::new(Server {
+            link: Link::new("a Turso server", endpoint, token, options)?,
+            log: LogFingerprint::of(&name),
+            notebook,
+            revisions: Mutex::default(),
+            never_waits: AtomicBool::new(false),
+            keeps_streams: AtomicBool::new(false),
+        })))
+    }
+
+    /// Whether a server of this kind answers at all.
+    pub(super) fn greet(&self, patience: &Patience) -> Result<()> {
+        self.0.greet(patience)
+    }
+}
+
+impl Server {
+    fn greet(&self, patience: &Patience) -> Result<()> {
+        let mut answer = self.ask_for_pages(&turso::probe_request(), patience)?;
+        let (mut reader, mut buffer, mut greeted) = (Reader::default(), vec![0; CHUNK], false);
+        while !greeted {
+            let read = answer.read(&mut buffer)?;
+            if read == 0 {
+                return Err(self.cut_off());
+            }
+            reader.feed(&buffer[..read], &mut |part| {
+                greeted |= matches!(part, Part::Header(_));
+                Ok(())
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Sends a request for pages; the answer is known to hold some.
+    fn ask_for_pages(&self, body: &[u8], patience: &Patience) -> Result<Answer> {
+        let headers = self.link.headers(CONTENT_TYPE)?;
+        let post = Post { path: PULL_PATH, headers: &headers, body, repeatable: true };
+        let mut answer = self.link.post(&post, patience)?;
+        if answer.status() != 200 {
+            return Err(self.link.http_refusal(&mut answer, false));
+        }
+        if answer.content_type() != CONTENT_TYPE {
+            return Err(self.link.stranger(&answer));
+        }
+        Ok(answer)
+    }
+
+    fn cut_off(&self) -> Error {
+        let peer = self.link.peer();
+        Error::new(Kind::Unavailable, format!("the answer of the primary at {peer} has no end"))
+    }
+
+    fn position(&self, revision: &str) -> Position {
+        Position::of_revision(self.log, revision)
+    }
+
+    /// The name of the state at `position`, if it is remembered.
+    fn revision_at(&self, position: Position) -> Option<String> {
+        let find = |revisions: &[String]| {
+            revisions.iter().rev().find(|revision| self.position(revision) == position).cloned()
+        };
+        let here = find(&self.revisions.lock());
+        here.or_else(|| find(&self.notebook.read().revisions))
+    }
+
+    /// Remembers the name of a state before a file is put into it: whenever
+    /// this process ends, the name of the file's state is among the notes.
+    fn remember(&self, revision: &str) {
+        let append = |revisions: &mut Vec<String>| {
+            revisions.retain(|present| present != revision);
+            revisions.push(revision.to_owned());
+            let surplus = revisions.len().saturating_sub(MAX_REVISIONS);
+            revisions.drain(..surplus);
+        };
+        append(&mut self.revisions.lock());
+        let before = self.notebook.read();
+        let mut revisions = before.revisions.clone();
+        append(&mut revisions);
+        let notes = Notes { protocol: Some("turso".to_owned()), revisions };
+        if notes != before {
+            self.notebook.write(&notes);
+        }
+    }
+}
+
+impl Primary for Turso {
+    fn protocol(&self) -> &'static str {
+        "turso"
+    }
+
+    /// Its histories have no names.
+    fn history(&self) -> Option<String> {
+        None
+    }
+
+    fn set_token(&self, token: Option<String>) {
+        self.0.link.set_token(token);
+    }
+
+    fn pull(
+        &self,
+        from: Option<Position>,
+        sink: &mut dyn Sink,
+        patience: &Patience,
+    ) -> Result<Pulled> {
+        pull::pull(&self.0, from, Duration::ZERO, sink, patience).map(|(pulled, _)| pulled)
+    }
+
+    /// A primary without a state cannot be waited for either.
+    fn has_streams(&self) -> bool {
+        !self.0.never_waits.load(Ordering::Relaxed) && !self.0.revisions.lock().is_empty()
+    }
+
+    fn follow(
+        &self,
+        from: Option<Position>,
+        _patience: &Patience,
+    ) -> Result<Option<Box<dyn Stream>>> {
+        Ok(poll::open(&self.0, from))
+    }
+
+    fn execute(&self, statements: &[Statement], patience: &Patience) -> Result<Executed> {
+        sql::execute(&self.0, statements, patience)
+    }
+
+    fn execute_rows(&self, rows: Rows<'_>, patience: &Patience) -> Result<Executed> {
+        sql::execute_rows(&self.0, rows, patience)
+    }
+
+    fn query(&self, statement: &Statement, patience: &Patience) -> Result<Executed> {
+        sql::query(&self.0, statement, patience)
+    }
+
+    fn begin(
+        self: Arc<Self>,
+        _mode: Mode,
+        _patience: &Patience,
+    ) -> Result<Box<dyn RemoteTransaction>> {
+        Err(Error::new(
+            Kind::BadArgument,
+            "the primary speaks Turso's protocol, which has no transactions over several calls; \
+             write the statements as one script or use replica_batch",
+        ))
+    }
+}
