@@ -15,15 +15,26 @@ use common::net::{free_address, http_answer};
 use common::{FakeServer, Sqld, assert_replica_equals_primary, empty_place, scalar, tokens};
 use replica::error::{Error, Kind, Result};
 use replica::primary::{
-    Commit, ConnectOptions, Endpoint, Executed, Patience, Position, Primary, PullEnd, Pulled, Sink,
-    Statement, connect,
+    Commit, ConnectOptions, Endpoint, Executed, Notebook, Notes, Patience, Position, Primary,
+    PullEnd, Pulled, Sink, Statement, connect,
 };
 use replica::proto::value::Value;
 use replica::units::{PageImage, PageNo};
 
+/// Remembers nothing.
+struct NoNotes;
+
+impl Notebook for NoNotes {
+    fn read(&self) -> Notes {
+        Notes::default()
+    }
+
+    fn write(&self, _: &Notes) {}
+}
+
 fn primary_with(url: &str, token: Option<&str>, options: ConnectOptions) -> Arc<dyn Primary> {
     let endpoint = Endpoint::parse(url).unwrap();
-    connect("auto", endpoint, token.map(str::to_owned), options).unwrap()
+    connect("sqld", endpoint, token.map(str::to_owned), &options, Arc::new(NoNotes)).unwrap()
 }
 
 fn primary(url: &str) -> Arc<dyn Primary> {
@@ -753,7 +764,7 @@ fn a_ca_file_that_cannot_be_used_is_named() {
     ] {
         let options = ConnectOptions { ca_file: Some(path), ..ConnectOptions::default() };
         let endpoint = Endpoint::parse("libsql://localhost").unwrap();
-        let error = connect("sqld", endpoint, None, options).err().unwrap();
+        let error = connect("sqld", endpoint, None, &options, Arc::new(NoNotes)).err().unwrap();
         assert_eq!(error.kind(), Kind::BadArgument);
         assert!(error.to_string().contains(cause), "{error}");
     }
@@ -761,11 +772,10 @@ fn a_ca_file_that_cannot_be_used_is_named() {
 
 #[test]
 fn only_known_protocols_are_connected() {
-    for protocol in ["turso", "http"] {
-        let endpoint = Endpoint::parse("libsql://localhost").unwrap();
-        let error = connect(protocol, endpoint, None, ConnectOptions::default()).err().unwrap();
-        assert_eq!(error.kind(), Kind::BadArgument);
-    }
+    let endpoint = Endpoint::parse("libsql://localhost").unwrap();
+    let options = ConnectOptions::default();
+    let error = connect("http", endpoint, None, &options, Arc::new(NoNotes)).err().unwrap();
+    assert_eq!(error.kind(), Kind::BadArgument);
 }
 
 #[test]

@@ -11,17 +11,21 @@
 pub mod compare;
 pub mod net;
 pub mod proxy;
+pub mod server;
 pub mod shell;
 pub mod sqld;
 pub mod tokens;
+pub mod turso;
 
 use std::path::{Path, PathBuf};
 
 pub use compare::{assert_replica_equals_file, assert_replica_equals_primary, dump_file};
 pub use net::FakeServer;
+pub use server::Server;
 pub use shell::{Output, Shell, scalar, shell, sql, sql_error};
 pub use sqld::Sqld;
 pub use tempfile::TempDir;
+pub use turso::Turso;
 
 /// The built extension. `REPLICA_EXTENSION` names another one; otherwise it is
 /// the library that cargo built for this very test, beside the test's binary.
