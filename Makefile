@@ -8,6 +8,7 @@ DLL       := $(if $(filter Darwin,$(shell uname -s)),dylib,so)
 EXTENSION := dist/replica.$(DLL)
 VENV      := $(TOOLS)/venv/requirements.txt
 SHELL_OK  := $(TOOLS)/shell
+TURSODB   := $(TOOLS)/tursodb
 PEERS     := $(TOOLS)/venv/peers.txt
 SOURCES   := Cargo.toml Cargo.lock build.rs $(shell find src -name '*.rs')
 
@@ -16,6 +17,7 @@ export LIBCLANG_PATH            := $(TOOLS)/libclang
 export BINDGEN_EXTRA_CLANG_ARGS  = -I$(shell gcc -print-file-name=include)
 # What the tests and the demo start.
 export SQLD   := $(TOOLS)/sqld
+export TURSODB
 export PYTHON := $(TOOLS)/venv/bin/python
 
 .PHONY: build help demo test test-hosts check bench bench-plot symbols env clean distclean
@@ -29,7 +31,7 @@ help: ## list the targets
 demo: $(EXTENSION) $(SQLD) $(SHELL_OK) ## the session of the README against a real local sqld
 	@tests/demo.sh $(EXTENSION)
 
-test: $(SQLD) $(SHELL_OK) ## all tests, against a real sqld and the real sqlite3 shell
+test: $(SQLD) $(TURSODB) $(SHELL_OK) ## all tests, against a real sqld, a real Turso server and the real sqlite3 shell
 	cargo test --locked --no-fail-fast --features fault-points
 
 test-hosts: $(EXTENSION) $(SQLD) $(SHELL_OK) ## one story in every language; installs hosts (by apt if root). HOSTS="php go"
@@ -40,7 +42,7 @@ check: $(VENV) ## formatting and lints
 	cargo clippy --locked --all-targets -- -D warnings
 	cargo clippy --locked --all-targets --features fault-points -- -D warnings
 
-bench: $(EXTENSION) $(SQLD) $(PEERS) ## beside libsql's client: times, round trips, memory (minutes)
+bench: $(EXTENSION) $(SQLD) $(TURSODB) $(PEERS) ## beside libsql's client: times, round trips, memory (minutes)
 	cargo bench --locked --bench apply
 	$(PYTHON) benches/bench.py $(CASES)
 	$(PYTHON) benches/batch.py
@@ -72,6 +74,10 @@ $(VENV): .ci/requirements.txt
 
 $(SQLD): $(VENV)
 	@.ci/tools.sh sqld
+
+# Not there without node: then its tests say that they are skipped.
+$(TURSODB):
+	@.ci/tools.sh turso
 
 # What `make bench` compares with; nothing else needs it.
 $(PEERS): .ci/peers.txt | $(VENV)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what building, testing and comparing need: tools.sh venv|sqld|shell|peers
+# Installs what building, testing and comparing need: tools.sh venv|sqld|turso|shell|peers
 #
 # Everything but the sqlite3 shell goes into .tools/. Run by the Makefile.
 set -euo pipefail
@@ -75,6 +75,29 @@ peers() {
     cp .ci/peers.txt "$tools/venv/peers.txt"
 }
 
+# Turso's own server, from its npm package. It is the other primary, and the
+# tests of it are left out on a machine without node.
+turso() {
+    local version=0.6.0 home=$tools/turso
+    if ! command -v npm >/dev/null; then
+        say "npm is missing, so the tests against a Turso server will be SKIPPED; install node to run them"
+        return
+    fi
+    say "installing the npm package turso $version into .tools/turso"
+    rm -rf "$home"
+    mkdir -p "$home"
+    npm install --prefix "$home" --cache "$home/cache" --no-save --no-audit --no-fund --loglevel=error "turso@$version" >/dev/null
+    rm -rf "$home/cache"
+    # The package's own command is a wrapper that signals do not pass through.
+    local server
+    server=$(find "$home" -type f -name tursodb -perm -u+x | head -n 1)
+    if ! "${server:-false}" --version >/dev/null 2>&1; then
+        say "the package has no server that runs on this machine, so the tests against one will be SKIPPED"
+        return
+    fi
+    ln -sfn "$server" "$tools/tursodb"
+}
+
 # The stock sqlite3 shell, with loadable extensions.
 shell() {
     command -v sqlite3 >/dev/null || install_package sqlite3 "the sqlite3 shell"
@@ -85,6 +108,6 @@ shell() {
 }
 
 case ${1-} in
-    venv | sqld | shell | peers) "$1" ;;
-    *) fail "usage: tools.sh venv|sqld|shell|peers" ;;
+    venv | sqld | turso | shell | peers) "$1" ;;
+    *) fail "usage: tools.sh venv|sqld|turso|shell|peers" ;;
 esac

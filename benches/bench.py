@@ -13,7 +13,20 @@ import sys
 import tempfile
 import time
 
-from support import EXTENSION, ROOT, Link, Sqld, Table, child, follower, median, percentile, spread
+from support import (
+    EXTENSION,
+    ROOT,
+    TURSODB,
+    Link,
+    Sqld,
+    Table,
+    Turso,
+    child,
+    follower,
+    median,
+    percentile,
+    spread,
+)
 
 ROUNDS = 5
 TABLE = Table()
@@ -30,22 +43,22 @@ def fill(sqld, megabytes, per_transaction=5):
         )
 
 
-def compare_first_sync(name, sqld, rounds=ROUNDS, floor=None):
+def compare_first_sync(name, sqld, rounds=ROUNDS, floor=None, peer="libsql", work="first_sync_peer"):
     ours, peers, floors = [], [], []
     for _ in range(rounds):
         ours.append(child("first_sync", sqld.url))
-        peers.append(child("first_sync_peer", sqld.url))
+        peers.append(child(work, sqld.url))
         assert ours[-1]["rows"] == peers[-1]["rows"]
         if floor:
             floors.append(floor())
     seconds = [run["seconds"] for run in ours], [run["seconds"] for run in peers]
-    TABLE.add(name, spread(seconds[0]), "libsql " + spread(seconds[1]), ratio(seconds[1], seconds[0]), "faster")
+    TABLE.add(name, spread(seconds[0]), f"{peer} " + spread(seconds[1]), ratio(seconds[1], seconds[0]), "faster")
     if floors:
         TABLE.add(name, spread(seconds[0]), "curl + fsync " + spread(floors), ratio(seconds[0], floors), "of the floor")
     peak = [run["peak_mb"] for run in ours], [run["peak_mb"] for run in peers]
-    TABLE.add("— peak memory", spread(peak[0], "MB", 0), "libsql " + spread(peak[1], "MB", 0), ratio(peak[1], peak[0]), "with Python's own")
+    TABLE.add("— peak memory", spread(peak[0], "MB", 0), f"{peer} " + spread(peak[1], "MB", 0), ratio(peak[1], peak[0]), "with Python's own")
     wal = max(run["wal_mb"] for run in ours), max(run["wal_mb"] for run in peers)
-    TABLE.add("— -wal left", f"{wal[0]:.1f} MB", f"libsql {wal[1]:.1f} MB", "", f"database {ours[0]['db_mb']:.0f} MB")
+    TABLE.add("— -wal left", f"{wal[0]:.1f} MB", f"{peer} {wal[1]:.1f} MB", "", f"database {ours[0]['db_mb']:.0f} MB")
 
 
 def ratio(larger, smaller):
@@ -110,6 +123,19 @@ def bootstrap_indexed():
         )
     compare_first_sync("first sync, indexed, log of 90 MB", sqld)
     sqld.close()
+
+
+def bootstrap_turso():
+    """100 MB from Turso's own sync server, beside Turso's own client."""
+    if not os.path.exists(TURSODB):
+        print("  skipped: Turso's server is not installed, which needs node")
+        return
+    turso = Turso()
+    turso.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, x)")
+    for _ in range(20):
+        turso.execute("INSERT INTO t(x) SELECT randomblob(4000) FROM generate_series(1, 1250)")
+    compare_first_sync("first sync, 100 MB, Turso's server", turso, peer="pyturso", work="first_sync_turso_peer")
+    turso.close()
 
 
 def bootstrap_large():
@@ -246,7 +272,7 @@ def scale():
     sqld.close()
 
 
-CASES = [bootstrap_log, bootstrap_default, bootstrap_indexed, growth, catch_up, latency, round_trips, point_select, lag, flood, scale]
+CASES = [bootstrap_log, bootstrap_default, bootstrap_indexed, bootstrap_turso, growth, catch_up, latency, round_trips, point_select, lag, flood, scale]
 
 
 def main():

@@ -81,6 +81,17 @@ def first_sync_peer():
     report(seconds, rows=rows)
 
 
+def first_sync_turso_peer():
+    import turso.sync
+
+    start = time.perf_counter()
+    connection = turso.sync.connect(PATH, remote_url=OPTIONS["url"])
+    connection.pull()
+    seconds = time.perf_counter() - start
+    rows = connection.execute("SELECT count(*) FROM t").fetchall()[0][0]
+    report(seconds, rows=rows)
+
+
 def latencies():
     connection = open_replica(options=OPTIONS.get("options", "{}"))
     insert = "SELECT replica_write('INSERT INTO t(x) VALUES (?)', 1)"

@@ -15,6 +15,7 @@ import urllib.request
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SQLD = os.environ.get("SQLD", os.path.join(ROOT, ".tools", "sqld"))
+TURSODB = os.environ.get("TURSODB", os.path.join(ROOT, ".tools", "tursodb"))
 EXTENSION = os.environ.get("REPLICA_EXTENSION", os.path.join(ROOT, "dist", "replica.so"))
 CHILD = os.path.join(ROOT, "benches", "child.py")
 
@@ -77,6 +78,36 @@ class Sqld:
     def sockets(self):
         folder = f"/proc/{self.process.pid}/fd"
         return sum("socket" in os.readlink(f"{folder}/{name}") for name in os.listdir(folder))
+
+    def close(self):
+        self.process.kill()
+        self.process.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Turso:
+    """A primary that is Turso's own sync server."""
+
+    def __init__(self):
+        self.folder = tempfile.mkdtemp(prefix="replica-bench-")
+        address = f"127.0.0.1:{free_port()}"
+        self.url = f"http://{address}"
+        command = [TURSODB, self.folder + "/db", "--sync-server", address]
+        quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        self.process = subprocess.Popen(command, **quiet)
+        for _ in range(200):
+            with contextlib.suppress(OSError):
+                self.execute("PRAGMA page_count")
+                return
+            time.sleep(0.05)
+        raise SystemExit("Turso's server does not answer")
+
+    def execute(self, sql):
+        body = json.dumps({"requests": [{"type": "execute", "stmt": {"sql": sql}}]}).encode()
+        with urllib.request.urlopen(self.url + "/v2/pipeline", body, timeout=600) as answer:
+            result = json.load(answer)["results"][0]
+        if result["type"] != "ok":
+            raise RuntimeError(result)
 
     def close(self):
         self.process.kill()
