@@ -10,6 +10,17 @@ VENV      := $(TOOLS)/venv/requirements.txt
 SHELL_OK  := $(TOOLS)/shell
 TURSODB   := $(TOOLS)/tursodb
 PEERS     := $(TOOLS)/venv/peers.txt
+# On Linux, packages are linked by zig, for the oldest glibc that Rust supports.
+ZIG       := $(if $(filter Linux,$(shell uname -s)),$(TOOLS)/zig/zig.txt)
+TRIPLE    := $(shell uname -m)-unknown-linux-gnu
+ifdef ZIG
+DIST_BUILD    = PATH="$(TOOLS)/zig/bin:$$PATH" cargo-zigbuild zigbuild --locked --profile dist --lib --target $(TRIPLE).2.17
+DIST_LIBRARY  = $(TARGET)/$(TRIPLE)/dist/libreplica.$(DLL)
+else
+DIST_BUILD    = cargo build --locked --profile dist
+DIST_LIBRARY  = $(TARGET)/dist/libreplica.$(DLL)
+endif
+TARGET    := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 SOURCES   := Cargo.toml Cargo.lock build.rs $(shell find src -name '*.rs')
 
 # bindgen (a build dependency) wants libclang and gcc's own C headers.
@@ -20,7 +31,7 @@ export SQLD   := $(TOOLS)/sqld
 export TURSODB
 export PYTHON := $(TOOLS)/venv/bin/python
 
-.PHONY: build help demo test test-hosts check bench bench-plot symbols env clean distclean
+.PHONY: build help demo test test-hosts dist test-dist check bench bench-plot symbols env clean distclean
 
 build: $(EXTENSION) ## build dist/replica.so (release); the default
 	@echo "$(EXTENSION) is up to date; 'make help' lists the other targets"
@@ -36,6 +47,15 @@ test: $(SQLD) $(TURSODB) $(SHELL_OK) ## all tests, against a real sqld, a real T
 
 test-hosts: $(EXTENSION) $(SQLD) $(SHELL_OK) ## one story in every language; installs hosts (by apt if root). HOSTS="php go"
 	@$(PYTHON) tests/hosts/run.py --extension $(EXTENSION) $(HOSTS)
+
+dist: $(VENV) $(ZIG) ## archive, Python wheel, npm package and sqlpkg.json in dist/
+	$(DIST_BUILD)
+	@tests/symbols.sh $(DIST_LIBRARY)
+	@mkdir -p dist/.build && cp $(DIST_LIBRARY) dist/.build/replica.$(DLL)
+	@$(PYTHON) .ci/package/dist.py dist/.build/replica.$(DLL) dist
+
+test-dist: dist $(SQLD) $(SHELL_OK) ## install each package into an empty place and use it from there
+	@$(PYTHON) tests/packages.py dist
 
 check: $(VENV) ## formatting and lints
 	cargo fmt --check
@@ -65,7 +85,7 @@ distclean: clean ## remove the installed tools too
 $(EXTENSION): $(SOURCES) | $(VENV)
 	cargo build --release --locked
 	@mkdir -p dist
-	cp target/release/libreplica.$(DLL) $@
+	cp $(TARGET)/release/libreplica.$(DLL) $@
 
 # Each of these is installed by the script, says so in one line, and is not
 # touched again. A machine that has them all needs no network.
@@ -82,6 +102,9 @@ $(TURSODB):
 # What `make bench` compares with; nothing else needs it.
 $(PEERS): .ci/peers.txt | $(VENV)
 	@.ci/tools.sh peers
+
+$(TOOLS)/zig/zig.txt: .ci/zig.txt
+	@.ci/tools.sh zig
 
 $(SHELL_OK):
 	@.ci/tools.sh shell

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what building, testing and comparing need: tools.sh venv|sqld|turso|shell|peers
+# Installs what building, testing and comparing need: tools.sh venv|sqld|turso|shell|peers|zig
 #
 # Everything but the sqlite3 shell goes into .tools/. Run by the Makefile.
 set -euo pipefail
@@ -98,6 +98,16 @@ turso() {
     ln -sfn "$server" "$tools/tursodb"
 }
 
+# The linker of `make dist`, 400 MB, apart from the rest.
+zig() {
+    say "installing the Python packages of .ci/zig.txt into .tools/zig"
+    rm -rf "$tools/zig"
+    python3 -m venv "$tools/zig"
+    "$tools/zig/bin/python" -m pip install --quiet --disable-pip-version-check --no-cache-dir \
+        --requirement .ci/zig.txt
+    cp .ci/zig.txt "$tools/zig/zig.txt"
+}
+
 # The stock sqlite3 shell, with loadable extensions.
 shell() {
     command -v sqlite3 >/dev/null || install_package sqlite3 "the sqlite3 shell"
@@ -108,6 +118,6 @@ shell() {
 }
 
 case ${1-} in
-    venv | sqld | turso | shell | peers) "$1" ;;
-    *) fail "usage: tools.sh venv|sqld|turso|shell|peers" ;;
+    venv | sqld | turso | shell | peers | zig) "$1" ;;
+    *) fail "usage: tools.sh venv|sqld|turso|shell|peers|zig" ;;
 esac
