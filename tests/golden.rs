@@ -9,11 +9,9 @@ mod common;
 
 use std::path::Path;
 
+use common::masking::masked;
 use common::net::free_address;
 use common::*;
-
-/// The ends of names whose values differ from run to run.
-const MASKED: [&str; 3] = ["_ms", "bytes_received", "log_id"];
 
 #[test]
 fn the_session_of_the_readme() {
@@ -91,19 +89,4 @@ fn run(script: &str) -> String {
         statement.clear();
     }
     transcript
-}
-
-/// `"duration_ms":12` as `"duration_ms":*`.
-fn masked(text: &str) -> String {
-    let mut masked = String::new();
-    let mut rest = text;
-    while let Some(at) = rest.find("\":") {
-        let (name, value) = rest.split_at(at + 2);
-        let end = value.find([',', '}', ']']).unwrap_or(value.len());
-        let hide = MASKED.iter().any(|masked| name[..at].ends_with(masked));
-        masked += name;
-        masked += if hide && &value[..end] != "null" { "*" } else { &value[..end] };
-        rest = &value[end..];
-    }
-    masked + rest
 }

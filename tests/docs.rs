@@ -1,0 +1,341 @@
+//! The documentation says what is so: every SQL and shell block of the README
+//! and of `docs/` is run, in order, against a real sqld, and what it prints is
+//! compared with what the block shows.
+//!
+//! - ```` ```sql ````: statements; the comment lines after one are its output,
+//!   or `-- error CODE: TEXT`. All blocks of a page are one session on `app.db`.
+//! - ```` ```console ````: `$ ` is run by bash, `sqlite> ` is typed into the
+//!   shell that a `$ sqlite3 FILE` line opened; the other lines are the output.
+//! - ```` ```sh ````: run by bash, must succeed.
+//! - `…` in an output stands for anything; times, sizes and ids are not compared.
+//! - `<!-- not run: REASON -->` before a block leaves it out.
+//! - `<!-- from FILE -->` before a block of any language: it is an excerpt of
+//!   that file, which another test runs.
+
+mod common;
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use common::shell::error_and_code;
+use common::*;
+
+/// Where the pages say the primary is.
+const PRIMARY: &str = "http://127.0.0.1:8080";
+
+#[test]
+fn readme() {
+    run("README.md");
+}
+
+#[test]
+fn recipes() {
+    run("docs/recipes.md");
+}
+
+#[test]
+fn moving_from_the_libsql_client() {
+    run("docs/from-libsql-client.md");
+}
+
+#[test]
+fn troubleshooting() {
+    run("docs/troubleshooting.md");
+}
+
+#[test]
+fn how_it_works() {
+    run("docs/how-it-works.md");
+}
+
+#[test]
+fn hosts() {
+    run("docs/hosts.md");
+}
+
+#[test]
+fn every_page_is_tested_and_every_link_leads_somewhere() {
+    let source = include_str!("docs.rs");
+    for page in pages() {
+        let tested = source.contains(&format!("run(\"{}\")", page.display()));
+        let text = std::fs::read_to_string(&page).unwrap();
+        let has_blocks = blocks(&text).iter().any(|block| block.runs());
+        assert!(tested || !has_blocks, "{}: no test runs its blocks", page.display());
+        for (at, _) in text.match_indices("](") {
+            let target = text[at + 2..].split([')', '#']).next().unwrap();
+            if target.is_empty() || target.contains("://") {
+                continue;
+            }
+            let path = page.parent().unwrap().join(target);
+            assert!(path.exists(), "{}: the link {target} leads nowhere", page.display());
+        }
+    }
+}
+
+/// A heading in quotes of the troubleshooting page is an error that can happen.
+#[test]
+fn the_errors_of_the_troubleshooting_page_exist() {
+    let mut known = std::fs::read_to_string("tests/sql/errors.out").unwrap();
+    let mut folders = vec![PathBuf::from("src")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                known += &joined(&std::fs::read_to_string(path).unwrap());
+            }
+        }
+    }
+    // SQLite's own, the shell's and Python's.
+    known += "attempt to write a readonly database not authorized no such function: replica_attach \
+              has no attribute 'enable_load_extension' cannot open shared object file \
+              no such module: replica_status near \">>\": syntax error version `GLIBC_2.34' not found";
+    let page = std::fs::read_to_string("docs/troubleshooting.md").unwrap();
+    let mut found = 0;
+    for heading in page.lines().filter_map(|line| line.strip_prefix("### `")) {
+        let text = heading.trim_end_matches('`');
+        for part in text.split('…').map(str::trim).filter(|part| !part.is_empty()) {
+            assert!(known.contains(part), "no such error: {part} (of {text})");
+        }
+        found += 1;
+    }
+    assert!(found > 15, "only {found} errors");
+}
+
+/// Source text with string literals that go over several lines in one.
+fn joined(source: &str) -> String {
+    let mut joined = String::new();
+    for part in source.split("\\\n") {
+        joined += part.trim_start();
+    }
+    joined.replace("\\\"", "\"")
+}
+
+fn pages() -> Vec<PathBuf> {
+    let mut pages = vec![PathBuf::from("README.md")];
+    for entry in std::fs::read_dir("docs").expect("docs/") {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "md") {
+            pages.push(path);
+        }
+    }
+    pages
+}
+
+#[derive(Debug)]
+struct Block {
+    line: usize,
+    language: String,
+    /// What the comment before it says: `not run: …` or `from …`.
+    note: String,
+    text: String,
+}
+
+impl Block {
+    fn runs(&self) -> bool {
+        self.note.is_empty() && ["sql", "console", "sh"].contains(&self.language.as_str())
+    }
+}
+
+fn blocks(page: &str) -> Vec<Block> {
+    let mut blocks: Vec<Block> = Vec::new();
+    let mut note = String::new();
+    let mut open = false;
+    for (at, line) in page.lines().enumerate() {
+        if let Some(language) = line.strip_prefix("```") {
+            open = !open;
+            if open {
+                let note = std::mem::take(&mut note);
+                let language = language.to_owned();
+                blocks.push(Block { line: at + 1, language, note, text: String::new() });
+            }
+        } else if open {
+            let block = blocks.last_mut().expect("an open block");
+            block.text += &format!("{line}\n");
+        } else if let Some(comment) = line.strip_prefix("<!-- ") {
+            note = comment.trim_end_matches(" -->").to_owned();
+        } else if !line.is_empty() {
+            note.clear();
+        }
+    }
+    assert!(!open, "a block is not closed");
+    blocks
+}
+
+/// One page: its primary, its folder, the session of its SQL blocks.
+struct Page {
+    name: String,
+    primary: Sqld,
+    folder: TempDir,
+    session: Option<Shell>,
+}
+
+fn run(name: &str) {
+    let text = std::fs::read_to_string(name).expect("a page");
+    let primary = Sqld::start();
+    // The same rows as in `make demo`.
+    primary.execute(
+        "CREATE TABLE orders(id INTEGER PRIMARY KEY, item TEXT, amount INTEGER DEFAULT 1);\
+         INSERT INTO orders(id, item, amount) VALUES (5, 'rope', 20), (6, 'compass', 1), (7, 'lantern', 2);",
+    );
+    let (folder, _) = empty_place();
+    std::fs::create_dir(folder.path().join("dist")).unwrap();
+    let library = format!("replica{}", std::env::consts::DLL_SUFFIX);
+    std::fs::copy(extension(), folder.path().join("dist").join(library)).unwrap();
+    // A user edits the URL in the scripts; so do we.
+    std::fs::create_dir(folder.path().join("sql")).unwrap();
+    for entry in std::fs::read_dir("sql").unwrap() {
+        let script = entry.unwrap().path();
+        let text = std::fs::read_to_string(&script).unwrap().replace(PRIMARY, &primary.url());
+        std::fs::write(folder.path().join(&script), text).unwrap();
+    }
+    let mut page = Page { name: name.to_owned(), primary, folder, session: None };
+    for block in blocks(&text) {
+        if let Some(file) = block.note.strip_prefix("from ") {
+            let source = std::fs::read_to_string(file).unwrap_or_else(|_| panic!("{file}"));
+            assert!(source.contains(&block.text), "{name}:{}: not a part of {file}", block.line);
+            continue;
+        }
+        if !block.runs() {
+            continue;
+        }
+        match block.language.as_str() {
+            "sql" => page.sql(&block),
+            "console" => page.console(&block),
+            _ => {
+                let (output, good) = page.bash(&block.text);
+                assert!(good, "{name}:{}: {output}", block.line);
+            }
+        }
+    }
+}
+
+impl Page {
+    fn there(&self, text: &str) -> String {
+        text.replace(PRIMARY, &self.primary.url())
+    }
+
+    /// What the page would print: its own names for the server and the folder.
+    fn here(&self, text: &str) -> String {
+        let folder = self.folder.path().canonicalize().unwrap().display().to_string();
+        text.replace(&self.primary.url(), PRIMARY)
+            .replace(&self.primary.address().to_string(), "127.0.0.1:8080")
+            .replace(&folder, "/srv/app")
+            .replace(&self.folder.path().display().to_string(), "/srv/app")
+    }
+
+    fn bash(&self, script: &str) -> (String, bool) {
+        let output = Command::new("bash")
+            .args(["-c", &self.there(script)])
+            .current_dir(&self.folder)
+            .env("HOME", self.folder.path())
+            .env_remove("REPLICA_TOKEN")
+            .env_remove("TURSO_AUTH_TOKEN")
+            .output()
+            .expect("bash starts");
+        // A pipe is written later than a terminal: errors would come first.
+        let bytes = [output.stdout, output.stderr].concat();
+        (self.here(&String::from_utf8_lossy(&bytes)), output.status.success())
+    }
+
+    fn open(&self, file: &str) -> Shell {
+        let mut shell = Shell::plain(&self.folder.path().join(file));
+        // Relative paths are those of the page's folder.
+        shell.run(&format!(".cd {}", self.folder.path().display()));
+        shell
+    }
+
+    fn sql(&mut self, block: &Block) {
+        let mut shell = self.session.take().unwrap_or_else(|| self.open("app.db"));
+        let mut statement = String::new();
+        let mut lines = block.text.lines().enumerate().peekable();
+        while let Some((at, line)) = lines.next() {
+            if statement.is_empty() && (line.trim().is_empty() || line.starts_with("--")) {
+                continue;
+            }
+            statement += line;
+            let code = line.split(" --").next().unwrap().trim_end();
+            if !line.starts_with('.') && !code.ends_with(';') {
+                statement.push('\n');
+                continue;
+            }
+            let mut expected = Vec::new();
+            while let Some((_, comment)) = lines.next_if(|(_, line)| line.starts_with("-- ")) {
+                expected.push(&comment[3..]);
+            }
+            let dot = statement.starts_with('.');
+            let text = if dot { statement.as_str() } else { statement.trim_end() };
+            // The shell wants its end of statement last, not a comment.
+            let answer = shell.ask(&(self.there(text) + if dot { "" } else { "\n" }));
+            let answer = match error_and_code(&answer) {
+                Some((text, code)) => format!("error {code}: {}", self.here(&text)),
+                None => self.here(&answer),
+            };
+            let failed = answer.starts_with("error ") && expected.is_empty();
+            if failed || !expected.is_empty() {
+                self.compare(block.line + at + 1, &expected, &answer);
+            }
+            statement.clear();
+        }
+        assert!(statement.is_empty(), "{}:{}: no end: {statement}", self.name, block.line);
+        self.session = Some(shell);
+    }
+
+    fn console(&mut self, block: &Block) {
+        let mut shell: Option<Shell> = None;
+        let mut lines = block.text.lines().enumerate().peekable();
+        while let Some((at, line)) = lines.next() {
+            let output = if let Some(statement) = line.strip_prefix("sqlite> ") {
+                let shell = shell.as_mut().expect("a line `$ sqlite3 FILE` before");
+                shell.ask(
+                    &(self.there(statement) + if statement.starts_with('.') { "" } else { "\n" }),
+                )
+            } else if let Some(command) = line.strip_prefix("$ ") {
+                match command.strip_prefix("sqlite3 ").filter(|file| !file.contains(' ')) {
+                    Some(file) => {
+                        shell = Some(self.open(file));
+                        String::new()
+                    }
+                    None => self.bash(command.split("   #").next().unwrap()).0,
+                }
+            } else {
+                panic!("{}:{}: an output without its command", self.name, block.line + at + 1)
+            };
+            let mut expected = Vec::new();
+            let is_output = |line: &str| !line.starts_with("$ ") && !line.starts_with("sqlite> ");
+            while let Some((_, line)) = lines.next_if(|(_, line)| is_output(line)) {
+                expected.push(line);
+            }
+            self.compare(block.line + at + 1, &expected, self.here(&output).trim_end());
+        }
+    }
+
+    fn compare(&self, line: usize, expected: &[&str], found: &str) {
+        let found: Vec<&str> = found.lines().collect();
+        let same = expected.len() == found.len()
+            && expected.iter().zip(&found).all(|(expected, found)| alike(expected, found));
+        let (name, shown) = (&self.name, expected.join("\n"));
+        assert!(same, "{name}:{line} shows\n{shown}\nand it is\n{}\n", found.join("\n"));
+    }
+}
+
+/// Versions of the shell put other words around an error; `…` is anything.
+fn alike(expected: &str, found: &str) -> bool {
+    if let (Some(expected), Some(found)) = (error_and_code(expected), error_and_code(found)) {
+        return expected.1 == found.1 && matches(&expected.0, &found.0);
+    }
+    matches(&masking::masked(expected), &masking::masked(found))
+}
+
+fn matches(pattern: &str, text: &str) -> bool {
+    let Some((start, rest)) = pattern.split_once('…') else { return pattern == text };
+    let Some(mut text) = text.strip_prefix(start) else { return false };
+    let parts: Vec<&str> = rest.split('…').collect();
+    let (last, between) = parts.split_last().expect("one part");
+    for part in between {
+        let Some(at) = text.find(part) else { return false };
+        text = &text[at + part.len()..];
+    }
+    text.ends_with(last)
+}
