@@ -4,7 +4,8 @@
 # Everything else is put into .tools/ and target/ of this folder, once.
 
 TOOLS     := $(CURDIR)/.tools
-DLL       := $(if $(filter Darwin,$(shell uname -s)),dylib,so)
+DLL       := $(if $(filter Windows_NT,$(OS)),dll,$(if $(filter Darwin,$(shell uname -s)),dylib,so))
+BUILT     := $(if $(filter dll,$(DLL)),replica,libreplica).$(DLL)
 EXTENSION := dist/replica.$(DLL)
 VENV      := $(TOOLS)/venv/requirements.txt
 SHELL_OK  := $(TOOLS)/shell
@@ -15,10 +16,10 @@ ZIG       := $(if $(filter Linux,$(shell uname -s)),$(TOOLS)/zig/zig.txt)
 TRIPLE    := $(shell uname -m)-unknown-linux-gnu
 ifdef ZIG
 DIST_BUILD    = PATH="$(TOOLS)/zig/bin:$$PATH" cargo-zigbuild zigbuild --locked --profile dist --lib --target $(TRIPLE).2.17
-DIST_LIBRARY  = $(TARGET)/$(TRIPLE)/dist/libreplica.$(DLL)
+DIST_LIBRARY  = $(TARGET)/$(TRIPLE)/dist/$(BUILT)
 else
 DIST_BUILD    = cargo build --locked --profile dist
-DIST_LIBRARY  = $(TARGET)/dist/libreplica.$(DLL)
+DIST_LIBRARY  = $(TARGET)/dist/$(BUILT)
 endif
 TARGET    := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 SOURCES   := Cargo.toml Cargo.lock build.rs $(shell find src -name '*.rs')
@@ -85,7 +86,7 @@ distclean: clean ## remove the installed tools too
 $(EXTENSION): $(SOURCES) | $(VENV)
 	cargo build --release --locked
 	@mkdir -p dist
-	cp $(TARGET)/release/libreplica.$(DLL) $@
+	cp $(TARGET)/release/$(BUILT) $@
 
 # Each of these is installed by the script, says so in one line, and is not
 # touched again. A machine that has them all needs no network.

@@ -288,7 +288,7 @@ fn queries_on_the_primary_join_with_local_tables() {
             "replica_query('SELECT ?', '{}')",
             "args must be a JSON array, such as json_array(1, 'a')",
         ),
-        ("replica_query('SELECT ?', 5)", "args must be a text, not an integer"),
+        ("replica_query('SELECT ?', 5)", "args must be a JSON array, such as json_array(1, 'a')"),
         (
             "replica_query('SELECT ?', '[[]]')",
             "args[0]: an argument is neither null, a number, a text, nor {\"base64\": \"...\"}",

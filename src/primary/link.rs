@@ -176,14 +176,14 @@ impl Link {
     pub fn stranger(&self, answer: &Answer) -> Error {
         let (peer, status) = (self.peer(), answer.status());
         let what = match answer.content_type() {
-            "" => "nothing that has a type".to_owned(),
-            kind => kind.chars().take(60).collect(),
+            "" => "without a content type".to_owned(),
+            kind => format!("with {}", kind.chars().take(60).collect::<String>()),
         };
         let text = if (300..400).contains(&status) {
             format!("the server at {peer} redirects elsewhere ({status}); use the final URL")
         } else {
             format!(
-                "the server at {peer} answered {status} with {what}; \
+                "the server at {peer} answered {status} {what}; \
                  this does not look like {}: check the URL",
                 self.server
             )

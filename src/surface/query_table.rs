@@ -37,9 +37,10 @@ impl Table for QueryTable {
             return Err(Error::new(Kind::BadArgument, text));
         };
         let sql = text("sql", sql)?;
-        let args = match optional_text("args", arguments[1].as_ref())? {
-            Some(args) => values(args)?,
-            None => Vec::new(),
+        let args = match arguments[1].as_ref() {
+            // Many write the values themselves first, as for replica_write.
+            Some(Argument::Integer(_) | Argument::Real(_)) => return Err(not_an_array()),
+            args => optional_text("args", args)?.map_or(Ok(Vec::new()), values)?,
         };
         let rows = self.0.with_replica(|replica| replica.query(sql, args))?;
         Ok(Box::new(Arrays(rows.into_iter())))
@@ -56,7 +57,6 @@ impl Rows for Arrays {
 }
 
 fn values(args: &str) -> Result<Vec<Value>> {
-    let bad = |text: String| Error::new(Kind::BadArgument, text);
     match serde_json::from_str(args) {
         Ok(Json::Array(args)) => args
             .iter()
@@ -65,7 +65,15 @@ fn values(args: &str) -> Result<Vec<Value>> {
                 Value::from_json(arg).map_err(|error| error.context(&format!("args[{i}]")))
             })
             .collect(),
-        Ok(_) => Err(bad("args must be a JSON array, such as json_array(1, 'a')".to_owned())),
-        Err(error) => Err(bad(format!("args is not valid JSON: {error}"))),
+        Ok(_) => Err(not_an_array()),
+        Err(error) => {
+            let text =
+                format!("args is not valid JSON: {error}; give an array, json_array(1, 'a')");
+            Err(Error::new(Kind::BadArgument, text))
+        }
     }
+}
+
+fn not_an_array() -> Error {
+    Error::new(Kind::BadArgument, "args must be a JSON array, such as json_array(1, 'a')")
 }
