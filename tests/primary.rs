@@ -205,6 +205,39 @@ fn transactions_longer_than_a_batch_arrive_whole() {
     assert_eq!(scalar(&db, sums), sqld.scalar(sums));
 }
 
+/// Long stretches are read in ranges side by side, but a transaction of many
+/// ranges by one request: both, one after the other, in a single pull.
+#[test]
+fn short_and_very_long_transactions_arrive_in_one_pull() {
+    let sqld = Sqld::with(&["--max-log-size", "100000"]);
+    table(&sqld);
+    let rows = |count: u32| {
+        sqld.execute(&format!(
+            "WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < {count}) \
+             INSERT INTO t(b) SELECT randomblob(4000) FROM c"
+        ));
+    };
+    for _ in 0..12 {
+        rows(300);
+    }
+    rows(9000);
+    for _ in 0..12 {
+        rows(300);
+    }
+    let primary = primary(&sqld.url());
+    let mut memory = Memory::default();
+    let pulled = memory.pull(&*primary).unwrap();
+    assert!(pulled.frames > 16_000, "{pulled:?}");
+    // Frames are not asked for again and again.
+    assert!(pulled.bytes < pulled.frames * 4120 * 2, "{pulled:?}");
+    let (_folder, db) = empty_place();
+    memory.write_to(&db);
+    assert_eq!(scalar(&db, "PRAGMA integrity_check"), "ok");
+    let sums = "SELECT count(*) || ' ' || sum(length(b)) FROM t";
+    assert_eq!(scalar(&db, sums), sqld.scalar(sums));
+    assert_eq!(memory.pull(&*primary).unwrap().frames, 0);
+}
+
 #[test]
 fn a_compacted_log_is_pulled_through_snapshots() {
     let sqld = Sqld::with(&["--max-log-size=1"]);

@@ -13,7 +13,6 @@ mod ranges;
 mod sql;
 mod transaction;
 
-use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -75,8 +74,8 @@ struct Wanted<'a> {
     next: u64,
     session: &'a Session,
     patience: &'a Patience,
-    /// When this is set, the rest of the answer is not read.
-    enough: Option<&'a Cell<bool>>,
+    /// Asked after each piece of the answer whether the rest is not to be read.
+    enough: Option<&'a dyn Fn(&FrameReader) -> bool>,
 }
 
 impl Sqld {
@@ -186,7 +185,7 @@ impl Sqld {
             }
             *bytes += read as u64;
             reader.feed(&buffer[..read], each)?;
-            if enough.is_some_and(Cell::get) {
+            if enough.is_some_and(|enough| enough(&reader)) {
                 return Ok(());
             }
         }

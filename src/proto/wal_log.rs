@@ -112,7 +112,8 @@ pub struct FrameReader {
     state: Item,
     /// The start of an item whose end has not arrived.
     partial: Vec<u8>,
-    /// Bytes of the message that are still to come.
+    /// Bytes of the message, and those of them that are still to come.
+    message_length: usize,
     message_left: usize,
     status: Option<Status>,
 }
@@ -133,6 +134,7 @@ impl FrameReader {
             grpc: Decoder::default(),
             state: Item::Prefix,
             partial: Vec::new(),
+            message_length: 0,
             message_left: 0,
             status: None,
         }
@@ -148,6 +150,7 @@ impl FrameReader {
         while let Some(event) = self.grpc.next(&mut bytes)? {
             match event {
                 Event::Message(length) => {
+                    self.message_length = length as usize;
                     self.message_left = length as usize;
                     self.state = match self.shape {
                         Shape::Batch => Item::Prefix,
@@ -167,6 +170,16 @@ impl FrameReader {
             }
         }
         Ok(())
+    }
+
+    /// Bytes of the message that is being read, known from its beginning on.
+    pub fn message_length(&self) -> usize {
+        self.message_length
+    }
+
+    /// Bytes of that message that have not come yet.
+    pub fn message_left(&self) -> usize {
+        self.message_left
     }
 
     /// How the call ended, once its trailer has arrived.

@@ -28,6 +28,8 @@ pub(super) struct Pull<'a> {
     from: Option<Position>,
     at: Progress,
     hellos: u32,
+    /// Frames of the batch that was read last, None if something else was.
+    last_batch: Option<u64>,
     /// The head as a hello of this very pull told it.
     head: Option<u64>,
     bytes: u64,
@@ -49,7 +51,18 @@ impl<'a> Pull<'a> {
     ) -> Pull<'a> {
         let next = from.map_or(0, |from| from.at + 1);
         let at = Progress::new(next);
-        Pull { sqld, sink, patience, from, at, hellos: 0, head: None, bytes: 0, snapshot: false }
+        Pull {
+            sqld,
+            sink,
+            patience,
+            from,
+            at,
+            hellos: 0,
+            last_batch: None,
+            head: None,
+            bytes: 0,
+            snapshot: false,
+        }
     }
 
     pub(super) fn run(mut self) -> Result<Pulled> {
@@ -64,6 +77,7 @@ impl<'a> Pull<'a> {
                 Some(last) => self.ranges(&session, last).map(|()| None),
                 None => self.batch(&session).map(Some),
             };
+            self.last_batch = read.as_ref().map_or(None, |frames| *frames);
             let step = match read {
                 Ok(None) => Ok(!self.at.open && self.head.is_some() && self.is_at_head()),
                 Ok(Some(frames)) => self.after_batch(frames, before, &mut session),
@@ -167,8 +181,10 @@ impl<'a> Pull<'a> {
 
     /// The end of a stretch that is long enough to be read in ranges: the head,
     /// as far as it is known. While the session's token is valid, the log has
-    /// not gone back behind it.
+    /// not gone back behind it. A batch comes first, and tells whether this is
+    /// a place of long transactions.
     fn long_stretch(&self, session: &Session) -> Option<u64> {
+        self.last_batch.filter(|frames| *frames <= ranges::LONG)?;
         let last = self.head.or(session.head)?;
         (last + 1 >= self.at.next + ranges::WORTH).then_some(last)
     }

@@ -6,8 +6,9 @@
 //! into memory, however long the log is.
 //!
 //! sqld extends a batch to the end of its transaction, into the next range.
-//! That rest is not read: the next range brings it. With long transactions
-//! this costs a new connection for each range, which is still faster.
+//! That rest is not read: the next range brings it. But sqld has prepared it,
+//! so in a transaction of many ranges each request would cost the server what
+//! all of the rest costs: such a transaction is left to a single request.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -23,15 +24,22 @@ use super::pull::BATCH;
 use super::{Method, Refusal, Session, Sqld, Wanted};
 use crate::error::{Error, Kind, Result};
 use crate::primary::{Patience, Sink};
-use crate::proto::wal_log::Frame;
-use crate::units::{FrameNo, PageImage, PageNo};
+use crate::proto::wal_log::{Frame, FrameReader};
+use crate::units::{FrameNo, PAGE_SIZE, PageImage, PageNo};
 
 /// Requests under way at once. More do not help a server with few cores, and
 /// each holds a range in memory.
 const LANES: usize = 4;
 
 /// A stretch that is shorter than this is not worth the threads.
-pub(super) const WORTH: u64 = 4 * BATCH;
+pub(super) const WORTH: u64 = BATCH + BATCH / 4;
+
+/// A batch of more frames than this is one of a long transaction.
+pub(super) const LONG: u64 = 4 * BATCH;
+
+/// A rest of an answer, in bytes, that costs less to read than a new
+/// connection: one that is not read to its end cannot be used again.
+const SHORT_REST: usize = 1 << 20;
 
 /// Frames that are handed over together.
 const PARCEL: usize = 64;
@@ -49,7 +57,15 @@ struct Parcel {
 /// What comes out of a lane for one range; the last one is its end.
 enum Delivery {
     Frames(Parcel),
-    End { outcome: std::result::Result<(), Refusal>, bytes: u64 },
+    End { outcome: std::result::Result<Coverage, Refusal>, bytes: u64 },
+}
+
+/// How much of its range a lane has brought.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Coverage {
+    All,
+    /// It lies in a long transaction.
+    TooLong,
 }
 
 /// One range: frames from `start` up to, not including, `end`.
@@ -71,7 +87,8 @@ pub(super) struct Stretch<'a> {
 }
 
 impl Stretch<'_> {
-    /// Gives the frames from `at.next` to the last to the sink, in order.
+    /// Gives the frames from `at.next` to the last to the sink, in order; or
+    /// fewer, where a long transaction begins.
     pub fn read(
         &self,
         at: &mut Progress,
@@ -122,7 +139,9 @@ impl Stretch<'_> {
                     Delivery::Frames(parcel) => self.take(&parcel, at, sink)?,
                     Delivery::End { outcome, bytes: received } => {
                         *bytes += received;
-                        outcome?;
+                        if outcome? == Coverage::TooLong {
+                            return Ok(());
+                        }
                     }
                 }
             }
@@ -165,11 +184,15 @@ fn read_range(
     patience: &Patience,
     range: &Range,
     bytes: &mut u64,
-) -> std::result::Result<(), Refusal> {
+) -> std::result::Result<Coverage, Refusal> {
     let mut parcel = Parcel::default();
-    let past_end = Cell::new(false);
-    let enough = Some(&past_end);
-    let wanted = Wanted { method: Method::Batch, next: range.start, session, patience, enough };
+    let (past_end, too_long) = (Cell::new(false), Cell::new(false));
+    let enough = |reader: &FrameReader| {
+        too_long.set(reader.message_length() as u64 > LONG * PAGE_SIZE as u64);
+        too_long.get() || (past_end.get() && reader.message_left() > SHORT_REST)
+    };
+    let (method, enough) = (Method::Batch, Some(&enough as &dyn Fn(&FrameReader) -> bool));
+    let wanted = Wanted { method, next: range.start, session, patience, enough };
     let nobody = || Error::new(Kind::Interrupted, "the pull is over");
     let mut each = |frame: Frame<'_>| -> Result<()> {
         if frame.frame_no.0 >= range.end {
@@ -188,5 +211,5 @@ fn read_range(
     if !parcel.frames.is_empty() {
         range.deliver.send(Delivery::Frames(parcel)).map_err(|_| nobody())?;
     }
-    Ok(())
+    Ok(if too_long.get() && !past_end.get() { Coverage::TooLong } else { Coverage::All })
 }
