@@ -46,7 +46,7 @@ class Setup:
 
     def run(self, *command, cwd=None, env=None):
         if not self.install:
-            raise Missing(f"not installed, and --no-install: {Path(command[0]).name}")
+            raise Missing("not set up yet, and --no-install was given")
         done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, stdin=subprocess.DEVNULL)
         if done.returncode != 0:
             lines = (done.stderr + done.stdout).strip().splitlines()
