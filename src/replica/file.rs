@@ -165,12 +165,15 @@ impl ReplicaFile {
     pub fn checkpoint_if_due(&self) -> Result<()> {
         let index = WalIndex::new(self.connection.database_file()?);
         let frames = index.header()?.map_or(0, |header| header.max_frame);
-        if frames < CHECKPOINT_FRAMES {
+        let size = self.connection.wal_file()?.size()?;
+        // The remains of a log that readers kept from being copied for long.
+        let is_hollow = size > LARGE_LOG && frame::offset(frames + 1) < size / 2;
+        if frames < CHECKPOINT_FRAMES && !is_hollow {
             return Ok(());
         }
         let copied = self.connection.checkpoint(Checkpoint::Passive)?;
         fault::point("log copied");
-        if copied && self.connection.wal_file()?.size()? > LARGE_LOG {
+        if copied && size > LARGE_LOG {
             // Only tried: the busy timeout would make it wait for readers.
             self.connection.set_busy_timeout(0);
             let cut = self.connection.checkpoint(Checkpoint::Truncate);
