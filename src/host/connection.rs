@@ -5,6 +5,7 @@ use std::ffi::{CString, c_char, c_int, c_void};
 use std::path::PathBuf;
 use std::ptr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::api::{self, rc, sqlite, sqlite3, sqlite3_stmt, text};
 use super::file::{DatabaseFile, WalFile, sqlite3_file};
@@ -148,8 +149,9 @@ impl Connection {
         HostDb(self.0)
     }
 
-    /// Waits up to `milliseconds` for locks inside SQLite's own statements.
-    pub fn set_busy_timeout(&self, milliseconds: i32) {
+    /// How long SQLite's own statements wait for locks.
+    pub fn set_busy_timeout(&self, timeout: Duration) {
+        let milliseconds = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
         // SAFETY: an open connection.
         unsafe { sqlite!(busy_timeout(self.0, milliseconds)) };
     }

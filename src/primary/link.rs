@@ -22,7 +22,7 @@ pub(super) const MAX_REFUSAL: usize = 16 * 1024;
 /// A primary that refuses connections is tried again for this long (less, if
 /// the patience is shorter): a restart takes sqld about a second. Longer would
 /// only keep a user waiting who is offline.
-const RECONNECT: Duration = Duration::from_secs(2);
+pub(super) const RECONNECT: Duration = Duration::from_secs(2);
 
 /// What else a connection may need to know.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -68,6 +68,11 @@ impl Link {
     /// Host and port as in error texts.
     pub fn peer(&self) -> &str {
         self.http.peer()
+    }
+
+    /// Whether no namespace was asked for: then there must be a database.
+    pub fn has_default_database(&self) -> bool {
+        self.namespace.is_none()
     }
 
     pub fn is_https(&self) -> bool {

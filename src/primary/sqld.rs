@@ -20,7 +20,7 @@ use parking_lot::Mutex;
 
 use self::transaction::Transaction;
 use super::http::{Answer, Post};
-use super::link::{Backoff, ConnectOptions, Link, MAX_REFUSAL};
+use super::link::{Backoff, ConnectOptions, Link, MAX_REFUSAL, RECONNECT};
 use super::url::Endpoint;
 use super::{
     Executed, LogFingerprint, Mode, Patience, Position, Primary, Pulled, RemoteTransaction, Sink,
@@ -58,6 +58,7 @@ enum Refusal {
     NoHello,
     NeedSnapshot,
     NoSnapshot,
+    NoNamespace,
     Error(Error),
 }
 
@@ -94,8 +95,25 @@ impl Sqld {
     }
 
     /// One call of the replication log; the answer is known to be gRPC-web and
-    /// has not been refused in its head.
+    /// has not been refused in its head. A server that is just starting may not
+    /// know its own default database for a moment.
     fn call(
+        &self,
+        method: &str,
+        message: &[u8],
+        session: Option<&Session>,
+        patience: &Patience,
+    ) -> std::result::Result<Answer, Refusal> {
+        let mut retry = Backoff::new(patience, RECONNECT);
+        loop {
+            match self.call_once(method, message, session, patience) {
+                Err(Refusal::NoNamespace) if self.link.has_default_database() && retry.wait() => {}
+                other => return other,
+            }
+        }
+    }
+
+    fn call_once(
         &self,
         method: &str,
         message: &[u8],
@@ -204,14 +222,11 @@ impl Sqld {
             (9, "NO_HELLO") => return Refusal::NoHello,
             (9, "NEED_SNAPSHOT") => return Refusal::NeedSnapshot,
             (14, "snapshot not found") => return Refusal::NoSnapshot,
+            (9, "NAMESPACE_DOESNT_EXIST") => return Refusal::NoNamespace,
             // A snapshot that sqld merged into another one while reading it.
             (13, message) if message.contains("No such file or directory") => {
                 return Refusal::NoSnapshot;
             }
-            (9, "NAMESPACE_DOESNT_EXIST") => Error::new(
-                Kind::Protocol,
-                format!("the primary at {peer} has no such database; check the namespace"),
-            ),
             (7 | 16, _) => self.link.token_refused(&said),
             (13, message) if message.to_ascii_lowercase().contains("auth") => {
                 self.link.token_refused(&said)
@@ -238,6 +253,13 @@ impl Sqld {
             Refusal::NoHello => "NO_HELLO",
             Refusal::NeedSnapshot => "NEED_SNAPSHOT",
             Refusal::NoSnapshot => "snapshot not found",
+            Refusal::NoNamespace => {
+                let peer = self.link.peer();
+                return Error::new(
+                    Kind::Protocol,
+                    format!("the primary at {peer} has no such database; check the namespace"),
+                );
+            }
         };
         let peer = self.link.peer();
         Error::new(Kind::Unavailable, format!("the primary at {peer} keeps answering {what}"))

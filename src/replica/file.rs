@@ -1,6 +1,7 @@
 //! The local file as a replica: what it holds before we touch it, making an
 //! empty one ours, the position it is at.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -21,6 +22,13 @@ const CHECKPOINT_FRAMES: u32 = 1000;
 /// Size of a log file that is worth cutting down once it has been copied.
 const LARGE_LOG: u64 = 4 << 20;
 
+/// Size of a log file that is worth waiting for readers, because their
+/// transactions keep it from being copied: it would grow for ever.
+const HUGE_LOG: u64 = 64 << 20;
+
+/// Longest wait inside of SQLite, where nobody can end it.
+const SLICE: Duration = Duration::from_millis(500);
+
 /// What a file holds before it is attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Contents {
@@ -38,7 +46,9 @@ pub struct ReplicaFile {
     patience: LockPatience,
     /// Whether the file was made a replica: from then on it is in WAL mode and
     /// its log is open.
-    ready: std::cell::Cell<bool>,
+    ready: Cell<bool>,
+    /// Size of the log file at which readers are waited for.
+    wait_at: Cell<u64>,
 }
 
 impl ReplicaFile {
@@ -64,9 +74,14 @@ impl ReplicaFile {
             return Err(holds_data(&path));
         }
         let connection = Connection::open_beside(host)?;
-        let milliseconds = i32::try_from(patience.timeout.as_millis()).unwrap_or(i32::MAX);
-        connection.set_busy_timeout(milliseconds);
-        let file = ReplicaFile { connection, path, patience, ready: std::cell::Cell::new(false) };
+        connection.set_busy_timeout(patience.timeout);
+        let file = ReplicaFile {
+            connection,
+            path,
+            patience,
+            ready: Cell::new(false),
+            wait_at: Cell::new(HUGE_LOG),
+        };
         let contents = match look {
             Look::Replica => file.look_at_log()?,
             Look::Small | Look::Foreign => file.look_inside()?,
@@ -161,7 +176,7 @@ impl ReplicaFile {
 
     /// Copies the log into the database if it has grown, and cuts its file
     /// down if that is large. Readers that are in the way are left alone: the
-    /// next call tries again.
+    /// next call tries again. Only a huge log is worth a wait for them.
     pub fn checkpoint_if_due(&self) -> Result<()> {
         let index = WalIndex::new(self.connection.database_file()?);
         let frames = index.header()?.map_or(0, |header| header.max_frame);
@@ -173,16 +188,37 @@ impl ReplicaFile {
         }
         let copied = self.connection.checkpoint(Checkpoint::Passive)?;
         fault::point("log copied");
-        if copied && size > LARGE_LOG {
-            // Only tried: the busy timeout would make it wait for readers.
-            self.connection.set_busy_timeout(0);
-            let cut = self.connection.checkpoint(Checkpoint::Truncate);
-            let milliseconds = i32::try_from(self.patience.timeout.as_millis());
-            self.connection.set_busy_timeout(milliseconds.unwrap_or(i32::MAX));
-            cut?;
-            fault::point("log cut");
+        if copied && size > LARGE_LOG && self.cut_log(Duration::ZERO)? {
+            self.wait_at.set(HUGE_LOG);
+        } else if size > self.wait_at.get() {
+            // With a reader that stays, this comes seldom: each time the log
+            // has doubled.
+            self.wait_at.set(size * 2);
+            if self.cut_log(self.patience.timeout)? {
+                self.wait_at.set(HUGE_LOG);
+            }
         }
         Ok(())
+    }
+
+    /// Copies all of the log and cuts its file to nothing, for which no reader
+    /// may be using it; whether that was so within `patience`. Meanwhile
+    /// readers go on, and come, but nobody syncs.
+    fn cut_log(&self, patience: Duration) -> Result<bool> {
+        let deadline = Instant::now() + patience;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            self.connection.set_busy_timeout(left.min(SLICE));
+            let cut = self.connection.checkpoint(Checkpoint::Truncate);
+            self.connection.set_busy_timeout(self.patience.timeout);
+            if cut? {
+                fault::point("log cut");
+                return Ok(true);
+            }
+            if left.is_zero() || (self.patience.cancelled)() {
+                return Ok(false);
+            }
+        }
     }
 
     /// Copies what readers allow of the log into the database.
