@@ -165,6 +165,27 @@ impl Sqld {
         std::fs::remove_dir_all(self.database()).expect("the server's files");
     }
 
+    /// Copies all data of the stopped server to `to`, which must not exist.
+    pub fn back_up(&self, to: &Path) {
+        assert!(self.child.is_none(), "sqld is running");
+        copy_folder(&self.database(), to);
+    }
+
+    /// Puts the data of the stopped server back to what `back_up` has copied.
+    pub fn restore(&mut self, from: &Path) {
+        self.wipe();
+        copy_folder(from, &self.database());
+    }
+
+    /// Changes the configuration of a namespace, as its operator does.
+    pub fn configure(&self, name: &str, config: &Value) {
+        let admin = self.admin.expect("a server with namespaces");
+        ureq::post(format!("http://{admin}/v1/namespaces/{name}/config"))
+            .header("content-type", "application/json")
+            .send(config.to_string())
+            .expect("a configuration");
+    }
+
     pub fn create_namespace(&self, name: &str) {
         let admin = self.admin.expect("a server with namespaces");
         ureq::post(format!("http://{admin}/v1/namespaces/{name}/create"))
@@ -233,6 +254,11 @@ impl Sqld {
         let answer: Value = serde_json::from_str(&text).expect("JSON");
         answer["results"][0].clone()
     }
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    let status = Command::new("cp").arg("-r").args([from, to]).status().expect("cp runs");
+    assert!(status.success());
 }
 
 /// A Hrana value as the shell's list mode would print it.
