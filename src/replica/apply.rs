@@ -38,8 +38,12 @@ pub struct Apply<'f> {
     file: &'f ReplicaFile,
     base: Base,
     buffer: PageBuffer,
-    /// All pages given since the base.
+    /// All pages given since the base that the last commit's size has room for.
     received: PageSet,
+    /// The last of them.
+    highest: PageNo,
+    /// Size of the smallest commit given since the base.
+    smallest_size: u32,
     /// Page 1 is kept apart: it is written last, with the position.
     page_1: Option<Box<PageImage>>,
     /// Open from the first page that did not fit the buffer on.
@@ -57,6 +61,8 @@ impl<'f> Apply<'f> {
             base,
             buffer: PageBuffer::default(),
             received: PageSet::default(),
+            highest: PageNo::FIRST,
+            smallest_size: u32::MAX,
             page_1: None,
             transaction: None,
             pages_written: 0,
@@ -166,7 +172,7 @@ impl<'f> Apply<'f> {
     fn refuse_what_cannot_be(&self, transaction: &Transaction, commit: &Commit) -> Result<()> {
         let known = match self.base {
             Base::Everything { .. } => 0,
-            Base::Since(_) => transaction.size(),
+            Base::Since(_) => transaction.size().min(self.smallest_size),
         };
         if let Some(page) = self.received.first_missing(PageNo(known + 1), PageNo(commit.size)) {
             return Err(Error::new(
@@ -237,6 +243,7 @@ impl<'f> Apply<'f> {
         self.reached = Some(commit.position);
         self.buffer.clear();
         self.received = PageSet::default();
+        self.smallest_size = u32::MAX;
         self.page_1 = None;
     }
 
@@ -255,6 +262,7 @@ impl<'f> Apply<'f> {
 impl Sink for Apply<'_> {
     fn page(&mut self, page: PageNo, image: &PageImage) -> Result<()> {
         self.received.insert(page);
+        self.highest = self.highest.max(page);
         match page {
             PageNo::FIRST => self.page_1 = Some(Box::new(*image)),
             PageNo::LOCK => {}
@@ -272,6 +280,12 @@ impl Sink for Apply<'_> {
         if commit.size == 0 {
             return Err(Error::new(Kind::Protocol, "the primary sent a commit of no pages"));
         }
+        if commit.size < self.highest.0 {
+            // A database that grows again brings these pages again.
+            self.highest = PageNo(commit.size);
+            self.received.cut(self.highest);
+        }
+        self.smallest_size = self.smallest_size.min(commit.size);
         // A first sync or a reset shows nothing before it is complete.
         let whole = matches!(self.base, Base::Everything { .. });
         if !more || (!whole && self.buffer.is_nearly_full()) {

@@ -16,6 +16,17 @@ impl PageSet {
         *self.words.entry(page.0 / 64).or_default() |= 1 << (page.0 % 64);
     }
 
+    /// Takes out all pages after `last`.
+    pub fn cut(&mut self, last: PageNo) {
+        let (number, bit) = (last.0 / 64, last.0 % 64);
+        self.words.retain(|word, pages| {
+            if *word == number {
+                *pages &= u64::MAX >> (63 - bit);
+            }
+            *word <= number
+        });
+    }
+
     /// The first page from `first` to `last` that is not in the set. The page
     /// of the lock bytes, which SQLite never writes, is not missed.
     pub fn first_missing(&self, first: PageNo, last: PageNo) -> Option<PageNo> {
@@ -56,6 +67,16 @@ mod tests {
             let pages = (1..=1000).filter(|page| *page != hole);
             assert_eq!(missing(pages.clone(), 1, 1000), Some(hole));
             assert_eq!(missing(pages, hole + 1, 1000), None);
+        }
+    }
+
+    #[test]
+    fn what_is_cut_is_missing() {
+        for last in [1, 62, 63, 64, 65, 500] {
+            let mut set = PageSet::default();
+            (1..=1000).for_each(|page| set.insert(PageNo(page)));
+            set.cut(PageNo(last));
+            assert_eq!(set.first_missing(PageNo(1), PageNo(1000)), Some(PageNo(last + 1)));
         }
     }
 

@@ -123,17 +123,17 @@ impl Stretch<'_> {
         bytes: &mut u64,
     ) -> std::result::Result<(), Refusal> {
         let mut ordered = at.next;
-        let mut under_way: VecDeque<Receiver<Delivery>> = VecDeque::new();
+        let mut under_way: VecDeque<(u64, Receiver<Delivery>)> = VecDeque::new();
         loop {
             while under_way.len() < LANES && ordered <= self.last {
                 let (deliver, delivery) = sync_channel(PARCELS);
                 let end = (ordered + BATCH).min(self.last + 1);
                 // The lanes take orders for as long as this function runs.
                 let _ = order.send(Range { start: ordered, end, deliver });
-                under_way.push_back(delivery);
+                under_way.push_back((end, delivery));
                 ordered = end;
             }
-            let Some(range) = under_way.pop_front() else { return Ok(()) };
+            let Some((end, range)) = under_way.pop_front() else { return Ok(()) };
             for delivery in range {
                 match delivery {
                     Delivery::Frames(parcel) => self.take(&parcel, at, sink)?,
@@ -144,6 +144,12 @@ impl Stretch<'_> {
                         }
                     }
                 }
+            }
+            // A log that is shorter than the primary said has no end to reach.
+            if at.next < end {
+                let (last, next) = (self.last, at.next);
+                let text = format!("the primary has frame {last} but sends none from {next}");
+                return Err(Error::new(Kind::Protocol, text).into());
             }
         }
     }
