@@ -24,6 +24,9 @@ const SCHEMA_COOKIE: usize = 40;
 const STAMP: usize = 72;
 const VERSION_VALID_FOR: usize = 92;
 
+/// Offset 21: three values that never differ (fileformat2 1.3.5).
+const PAYLOAD_FRACTIONS: [u8; 3] = [64, 32, 32];
+
 /// First bytes of a stamp; the last one is the version of its layout.
 const STAMP_NAME: &[u8; 3] = b"RPL";
 const STAMP_VERSION: u8 = 1;
@@ -129,7 +132,8 @@ pub fn schema_cookie(page: &PageImage) -> u32 {
     be32(page, SCHEMA_COOKIE)
 }
 
-/// Why a page cannot be page 1 of a replica.
+/// Why a page cannot be page 1 of a replica: with these bytes no SQLite would
+/// open the file again, so not even a later sync could put it right.
 pub fn refuse(page: &PageImage) -> Option<&'static str> {
     if &page[..16] != MAGIC_TEXT {
         return Some("page 1 is not that of a SQLite database");
@@ -140,8 +144,10 @@ pub fn refuse(page: &PageImage) -> Option<&'static str> {
         );
     }
     // Offset 16: page size.
-    let page_size = usize::from(u16::from_be_bytes([page[16], page[17]]));
-    (page_size != PAGE_SIZE).then_some("the primary's page size is not 4096 bytes")
+    if usize::from(u16::from_be_bytes([page[16], page[17]])) != PAGE_SIZE {
+        return Some("the primary's page size is not 4096 bytes");
+    }
+    (page[21..24] != PAYLOAD_FRACTIONS).then_some("page 1 is damaged: its payload fractions")
 }
 
 /// Page 1 of a database with no table in it, for a replica of a primary that
@@ -152,7 +158,7 @@ pub fn empty() -> PageImage {
     page[16..18].copy_from_slice(&(PAGE_SIZE as u16).to_be_bytes());
     page[WRITE_VERSION] = WAL;
     page[READ_VERSION] = WAL;
-    page[21..24].copy_from_slice(&[64, 32, 32]); // payload fractions
+    page[21..24].copy_from_slice(&PAYLOAD_FRACTIONS);
     put32(&mut page, CHANGE_COUNTER, 1);
     put32(&mut page, DATABASE_SIZE, 1);
     put32(&mut page, VERSION_VALID_FOR, 1);
@@ -229,6 +235,9 @@ mod tests {
         let mut wide = empty();
         wide[16] = 0x20;
         assert!(refuse(&wide).unwrap().contains("page size"));
+        let mut fractions = empty();
+        fractions[22] = 33;
+        assert!(refuse(&fractions).unwrap().contains("fractions"));
         assert!(refuse(&[0; PAGE_SIZE]).unwrap().contains("not that of a SQLite"));
     }
 }

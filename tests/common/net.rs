@@ -58,8 +58,10 @@ pub struct FakeServer {
 
 impl FakeServer {
     pub fn start(answer: impl Fn(&Request) -> Vec<u8> + Send + Sync + 'static) -> FakeServer {
-        let address = free_address();
-        let listener = TcpListener::bind(address).expect("a free address");
+        // Another thread's server may have taken it since.
+        let (address, listener) = std::iter::repeat_with(free_address)
+            .find_map(|address| Some((address, TcpListener::bind(address).ok()?)))
+            .expect("an endless iterator");
         let requests = Arc::new(Mutex::new(Vec::new()));
         let stopped = Arc::new(AtomicBool::new(false));
         let answer: Arc<Answer> = Arc::new(answer);
