@@ -29,7 +29,7 @@ use crate::units::{FrameNo, PAGE_SIZE, PageImage, PageNo};
 
 /// Requests under way at once. More do not help a server with few cores, and
 /// each holds a range in memory.
-const LANES: usize = 4;
+const LANES: usize = 3;
 
 /// A stretch that is shorter than this is not worth the threads.
 pub(super) const WORTH: u64 = BATCH + BATCH / 4;
