@@ -47,6 +47,11 @@ impl HostDb {
         self.0
     }
 
+    /// Tells open connections apart.
+    pub fn identity(self) -> usize {
+        self.0 as usize
+    }
+
     /// Absolute path of the main database; None for a temporary or in-memory
     /// one.
     pub fn main_path(self) -> Option<PathBuf> {

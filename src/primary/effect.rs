@@ -34,6 +34,14 @@ impl Effect {
         }
     }
 
+    /// Something came back, but it does not say what happened.
+    pub fn undecodable(self, error: Error) -> Error {
+        match error.kind() {
+            Kind::Protocol => self.unanswered(error),
+            _ => error,
+        }
+    }
+
     /// The request was sent, and nothing came back.
     pub fn unanswered(self, cause: Error) -> Error {
         match self {

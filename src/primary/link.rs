@@ -171,11 +171,13 @@ impl Link {
     /// One short line, in which nothing of the token is left.
     pub fn scrub(&self, text: &str) -> String {
         let line = text.trim().lines().next().unwrap_or("");
-        let line: String = line.chars().filter(|c| !c.is_control()).take(300).collect();
-        match self.token.lock().as_deref() {
+        let line: String = line.chars().filter(|c| !c.is_control()).collect();
+        // Before it is cut: half a token would not be found.
+        let line = match self.token.lock().as_deref() {
             Some(token) if !token.is_empty() => line.replace(token, "..."),
             _ => line,
-        }
+        };
+        line.chars().take(300).collect()
     }
 
     pub fn stranger(&self, answer: &Answer) -> Error {

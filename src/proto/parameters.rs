@@ -65,7 +65,7 @@ fn is_name(token: &str) -> bool {
 
 /// Length of the token at the start of `sql`, which is not empty; it always
 /// ends at a character's border.
-fn token_length(sql: &[u8]) -> usize {
+pub fn token_length(sql: &[u8]) -> usize {
     let ends = |mark: &[u8], from: usize| {
         let found = sql[from.min(sql.len())..].windows(mark.len()).position(|bytes| bytes == mark);
         found.map_or(sql.len(), |at| from + at + mark.len())

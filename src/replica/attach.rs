@@ -27,7 +27,8 @@ pub struct Request {
 impl Replica {
     /// Opens the main database of `host` as a replica of the primary at the
     /// URL. An empty file gets its first sync, an existing replica needs no
-    /// network. On error the file is as it was before.
+    /// network. On error the file is as it was before, but that an empty one
+    /// may have become a replica that was never synced.
     pub fn attach(host: HostDb, request: Request) -> Result<Replica> {
         let Request { sync_url, token, options } = request;
         let schedule = schedule(&options)?;
@@ -55,7 +56,14 @@ impl Replica {
             watch: None,
         };
         if options.first_sync && syncer.file.position()?.is_none() {
-            syncer.sync(SyncOptions::default()).map_err(|error| error.context("first sync"))?;
+            let synced = syncer.sync(SyncOptions::default());
+            // A replica of an empty primary has no position either, and needs
+            // no network to be attached again.
+            let again = contents == Contents::Replica;
+            match synced {
+                Err(error) if again && error.can_retry() => {}
+                synced => drop(synced.map_err(|error| error.context("first sync"))?),
+            }
         } else if contents == Contents::Nothing {
             syncer.file.become_replica()?;
         }
@@ -67,7 +75,7 @@ impl Replica {
             sync_url,
             options,
             echo: RefCell::default(),
-            worker,
+            _worker: worker,
             process: std::process::id(),
             interactive: RefCell::default(),
             batch_running: Cell::default(),
@@ -77,9 +85,14 @@ impl Replica {
 
 impl Replica {
     /// Refuses a second attach that means another primary.
-    pub fn check_same_primary(&self, sync_url: &str) -> Result<()> {
+    pub fn check_same_primary(&self, request: &Request) -> Result<()> {
         let present = Endpoint::parse(&self.sync_url)?.base();
-        if Endpoint::parse(sync_url)?.base() == present {
+        if self.has_open_transaction() {
+            let text = "a transaction is open; end it with replica_commit() or replica_rollback()";
+            return Err(Error::new(Kind::Misuse, text));
+        }
+        let same_place = Endpoint::parse(&request.sync_url)?.base() == present;
+        if same_place && request.options.namespace == self.options.namespace {
             return Ok(());
         }
         let text = format!(

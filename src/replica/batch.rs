@@ -78,17 +78,19 @@ impl Replica {
             return self.send_alone(batch);
         }
         self.send_piece(batch)?;
+        let before = self.syncer.file.position()?;
         batch.report.landed = match std::mem::take(&mut batch.route) {
             Route::Own(mut transaction) => {
                 self.batch_running.set(false);
                 let committed = transaction.commit(&self.patience());
                 let frame_no = self.noted(committed)?;
-                self.land(None, frame_no, true)
+                self.land(before, frame_no, true)
             }
             Route::Inside | Route::None => {
                 self.in_write_transaction(|remote, patience| {
                     remote.execute(&[plain(RELEASE)], patience)
-                })?;
+                })?
+                .ok_or_else(ended)?;
                 Landed::in_transaction()
             }
         };

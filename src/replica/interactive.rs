@@ -51,12 +51,13 @@ impl Replica {
             }
             Interactive::None => return Err(nothing_open()),
         };
+        let before = self.syncer.file.position();
         let committed = open.remote.commit(&self.patience());
         if open.remote.is_open() {
             self.interactive.replace(Interactive::Open(open));
         }
         let frame_no = self.noted(committed)?;
-        Ok(self.land(None, frame_no, true))
+        Ok(self.land(before.ok().flatten(), frame_no, true))
     }
 
     pub fn rollback(&self) -> Result<()> {

@@ -52,7 +52,8 @@ pub struct Replica {
     options: Options,
     /// Brings back what this connection writes, unless a worker does.
     echo: RefCell<Option<Echo>>,
-    worker: Option<Worker>,
+    /// Works until it is dropped.
+    _worker: Option<Worker>,
     /// The process that attached it.
     process: u32,
     /// The transaction of `begin`.
@@ -81,6 +82,7 @@ impl Replica {
 
     /// Brings the file to what the primary has now.
     pub fn sync(&self, options: SyncOptions) -> Result<SyncReport> {
+        self.close_idle_echo();
         self.syncer.sync(options)
     }
 }

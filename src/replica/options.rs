@@ -70,7 +70,7 @@ impl Options {
         let mut options = Options::default();
         for (name, value) in &object(json)? {
             match name.as_str() {
-                "sync_interval" => options.sync_interval = Some(seconds(name, value)?),
+                "sync_interval" => options.sync_interval = Some(interval(name, value)?),
                 "live" => options.live = boolean(name, value)?,
                 "read_your_writes" => options.read_your_writes = boolean(name, value)?,
                 "namespace" => options.namespace = Some(text(name, value)?),
@@ -115,6 +115,17 @@ fn seconds(name: &str, value: &Value) -> Result<Duration> {
         return Err(bad(format!("option {name}: must be more than 0 seconds")));
     }
     Ok(duration)
+}
+
+/// Shorter ones would be a loop without a pause.
+fn interval(name: &str, value: &Value) -> Result<Duration> {
+    let interval = seconds(name, value)?;
+    if interval < Duration::from_millis(10) {
+        return Err(bad(format!(
+            "option {name}: must be at least 0.01 seconds; for less use live"
+        )));
+    }
+    Ok(interval)
 }
 
 /// At most a year: longer ones overflow clocks.

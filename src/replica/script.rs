@@ -5,6 +5,7 @@ use crate::error::{Error, Kind, Result};
 use crate::host::statement_is_complete;
 use crate::primary::Statement;
 use crate::proto::parameters::positional;
+use crate::proto::parameters::token_length;
 use crate::proto::statement::is_blank;
 use crate::proto::value::Value;
 
@@ -62,16 +63,19 @@ pub fn check_count(parameters: usize, args: usize) -> Result<()> {
 }
 
 /// Cuts at each semicolon where SQLite says that a statement is complete: not
-/// in strings, comments or the body of a trigger. Blank ones are left out.
+/// in the body of a trigger. Those in strings and comments are not even shown
+/// to it: it reads from the start of the statement each time. Blank ones are
+/// left out.
 fn split(sql: &str) -> Vec<&str> {
     let mut parts = Vec::new();
-    let mut start = 0;
-    for (at, _) in sql.match_indices(';') {
-        let part = &sql[start..=at];
-        if statement_is_complete(part) {
-            parts.push(part);
-            start = at + 1;
+    let (mut start, mut at) = (0, 0);
+    while at < sql.len() {
+        let end = at + token_length(&sql.as_bytes()[at..]).max(1);
+        if sql.as_bytes()[at] == b';' && statement_is_complete(&sql[start..end]) {
+            parts.push(&sql[start..end]);
+            start = end;
         }
+        at = end;
     }
     parts.push(&sql[start..]);
     parts.retain(|part| !is_blank(part));

@@ -72,7 +72,9 @@ impl Counters {
         self.bytes_received += streamed.bytes;
         self.frames_received += streamed.frames;
         self.pages_written += apply.pages_written();
-        self.primary_frame_no = apply.reached().and_then(Position::frame_no);
+        if let Some(reached) = apply.reached() {
+            self.primary_frame_no = reached.frame_no();
+        }
     }
 
     fn state(&self) -> &'static str {
@@ -86,6 +88,13 @@ impl Counters {
             None if self.last_error.is_some() => "error",
             None => "idle",
         }
+    }
+
+    /// A write, after which the primary is at `frame_no`.
+    pub fn wrote(&mut self, frame_no: Option<u64>) {
+        self.writes += 1;
+        self.last_contact_unix_ms = Some(now_unix_ms());
+        self.primary_frame_no = frame_no.or(self.primary_frame_no);
     }
 
     pub fn failed(&mut self, error: &Error) {

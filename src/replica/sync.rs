@@ -200,7 +200,8 @@ impl Syncer {
         report.frames_synced += pulled.frames;
         report.bytes_received += pulled.bytes;
         report.snapshot |= pulled.snapshot;
-        self.counters.lock().primary_frame_no = pulled.head;
+        self.counters.lock().primary_frame_no =
+            pulled.head.filter(|_| pulled.end == PullEnd::UpToDate);
         if pulled.end == PullEnd::UpToDate {
             report.frame_no = reached.or(from).and_then(Position::frame_no);
             if reached.is_none() {

@@ -192,5 +192,7 @@ fn follow(syncer: &Syncer) -> Result<Duration> {
 /// Asks the primary the ordinary way what is new. If it has anything, the
 /// stream that did not bring it is dead.
 fn has_missed_something(syncer: &Syncer) -> Result<bool> {
-    Ok(syncer.sync(SyncOptions::default())?.frames_synced > 0)
+    let timeout = Some(HEARTBEAT.min(syncer.timeout));
+    let options = SyncOptions { timeout, ..SyncOptions::default() };
+    Ok(syncer.sync(options)?.frames_synced > 0)
 }

@@ -16,8 +16,8 @@ use crate::error::Result;
 use crate::primary::{Executed, Patience, Position, Primary, StatementResult, Stream};
 use crate::proto::value::Value;
 
-/// A stream that was not used for this long is closed rather than read: what
-/// has gathered in it comes faster by a pull.
+/// A stream that was not used for this long is closed by the next write or
+/// sync rather than read: what has gathered in it comes faster by a pull.
 const STREAM_IDLE: Duration = Duration::from_secs(30);
 
 /// A stream that takes longer to open than this is done without.
@@ -81,7 +81,11 @@ impl Replica {
         self.check_no_batch()?;
         let before = self.syncer.file.position()?;
         let executed = self.noted(self.execute(work, before))?;
-        let changed = executed.results.iter().any(|result| result.rows_affected != Some(0));
+        // What changes the schema counts no rows.
+        let reads = |result: &StatementResult| {
+            !result.columns.is_empty() && result.rows_affected == Some(0)
+        };
+        let changed = !executed.results.iter().all(reads);
         let landed = self.land(before, executed.frame_no, changed);
         Ok((executed, landed))
     }
@@ -102,11 +106,16 @@ impl Replica {
         frame_no: Option<u64>,
         changed: bool,
     ) -> Landed {
-        self.syncer.counters.lock().writes += 1;
+        self.syncer.counters.lock().wrote(frame_no);
         let mut landed = Landed { frame_no, ..Landed::default() };
         if self.options.read_your_writes {
             match self.bring_back(before, frame_no, changed) {
-                Ok(synced) => landed.synced = synced,
+                Ok(synced) => {
+                    landed.synced = synced;
+                    if synced {
+                        self.syncer.counters.lock().last_error = None;
+                    }
+                }
                 Err(error) => landed.sync_error = Some(error.to_string()),
             }
         }
@@ -123,14 +132,14 @@ impl Replica {
         let patience = self.patience();
         let primary = &self.syncer.primary;
         let run = || work(&**primary, &patience);
-        if self.worker.is_some() || !self.options.read_your_writes {
+        if self.options.live || !self.options.read_your_writes {
             return run();
         }
+        self.close_idle_echo();
         let mut echo = self.echo.borrow_mut();
-        if echo.as_ref().is_some_and(|echo| echo.used.elapsed() < STREAM_IDLE) {
+        if echo.is_some() {
             return run();
         }
-        *echo = None;
         let timeout = patience.timeout.min(STREAM_OPENING);
         let opening = Patience { timeout, ..patience.clone() };
         let (stream, executed) = at_once(|| primary.follow(before, &opening), run);
@@ -138,6 +147,10 @@ impl Replica {
             *echo = Some(Echo { stream, used: Instant::now() });
         }
         executed
+    }
+
+    pub(super) fn close_idle_echo(&self) {
+        self.echo.borrow_mut().take_if(|echo| echo.used.elapsed() >= STREAM_IDLE);
     }
 
     /// Waits until the file holds `frame_no`; whether it does.
@@ -150,11 +163,11 @@ impl Replica {
         let at = before.and_then(Position::frame_no);
         match frame_no {
             Some(frame_no) if Some(frame_no) > at => {
-                let arrived = if self.worker.is_some() {
+                let arrived = if self.options.live {
                     let waited = self.syncer.wait_for(frame_no, WORKER_LAG)?;
                     matches!(waited, Waited::Reached(_))
                 } else {
-                    self.read_echo(frame_no)
+                    self.read_echo(before, frame_no)
                 };
                 if arrived {
                     return Ok(true);
@@ -170,9 +183,14 @@ impl Replica {
     }
 
     /// Reads the stream up to `frame_no`; false if it did not come that way.
-    fn read_echo(&self, frame_no: u64) -> bool {
+    fn read_echo(&self, before: Option<Position>, frame_no: u64) -> bool {
         let mut slot = self.echo.borrow_mut();
         let Some(mut echo) = slot.take() else { return false };
+        // Frame numbers of two histories say nothing of each other.
+        let log = |position: Option<Position>| position.map(|position| position.log);
+        if log(echo.stream.position()) != log(before) {
+            return false;
+        }
         let patience = self.syncer.patience(SyncOptions::default());
         while echo.stream.position().map(|position| position.at) < Some(frame_no) {
             let base =

@@ -57,12 +57,12 @@ fn attach(connection: &Connection, args: &[Argument]) -> Result<Output> {
     };
     let mut attached = connection.replica.try_borrow_mut().map_err(|_| in_use())?;
     let request = Request { sync_url, token: token.map(str::to_owned), options };
-    if let Some(present) = &*attached {
-        present.check_same_primary(&request.sync_url)?;
+    if let Some(present) = attached.as_ref().filter(|present| !present.is_forked()) {
+        present.check_same_primary(&request)?;
     }
     let replica = Replica::attach(connection.host, request)?;
     let status = json::status(&replica.status()?);
-    *attached = Some(replica);
+    let_go(attached.replace(replica));
     Ok(Output::Json(status))
 }
 

@@ -10,7 +10,10 @@ mod query_table;
 mod status_table;
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::rc::Rc;
+
+use parking_lot::Mutex;
 
 use crate::error::{Error, Kind, Result};
 use crate::host::{HostDb, aggregate, function, vtab};
@@ -47,6 +50,7 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
+        LOADED.lock().remove(&self.host.identity());
         let_go(self.replica.get_mut().take());
     }
 }
@@ -61,8 +65,15 @@ fn let_go(replica: Option<Replica>) -> bool {
     attached
 }
 
-/// Adds all functions and tables to a connection.
+/// The connections that have our functions. A second load on one of them must
+/// not replace the functions: that would end its replica.
+static LOADED: Mutex<BTreeSet<usize>> = Mutex::new(BTreeSet::new());
+
+/// Adds all functions and tables to a connection, once.
 pub fn register(host: HostDb) -> Result<()> {
+    if !LOADED.lock().insert(host.identity()) {
+        return Ok(());
+    }
     let connection = Rc::new(Connection { host, replica: RefCell::default() });
     for function in functions::ALL {
         for arity in function.arities {

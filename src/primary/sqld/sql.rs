@@ -131,7 +131,9 @@ impl Sqld {
         let body =
             answer.read_to_end(MAX_SQL_ANSWER).map_err(|error| line.effect.unanswered(error))?;
         let body = body.ok_or_else(|| line.effect.too_long())?;
-        hrana::answer(encoding, &body, requests).map(Some)
+        hrana::answer(encoding, &body, requests)
+            .map(Some)
+            .map_err(|error| line.effect.undecodable(error))
     }
 
     fn pipeline_refusal(&self, answer: &mut Answer, line: Line<'_>) -> Error {

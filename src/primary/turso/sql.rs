@@ -116,7 +116,7 @@ fn pipeline(
     }
     let body = answer.read_to_end(MAX_SQL_ANSWER).map_err(|error| effect.unanswered(error))?;
     let body = body.ok_or_else(|| effect.too_long())?;
-    hrana::answer(encoding, &body, requests)
+    hrana::answer(encoding, &body, requests).map_err(|error| effect.undecodable(error))
 }
 
 /// Turso's own server 0.6 says "nothing" of a database that is not in its log:
