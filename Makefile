@@ -32,7 +32,7 @@ export SQLD   := $(TOOLS)/sqld
 export TURSODB
 export PYTHON := $(TOOLS)/venv/bin/python
 
-.PHONY: build help demo test test-hosts soak dist test-dist check bench bench-plot symbols env clean distclean
+.PHONY: build help demo test test-hosts test-versions soak dist test-dist check bench bench-plot symbols env clean distclean
 
 build: $(EXTENSION) ## build dist/replica.so (release); the default
 	@echo "$(EXTENSION) is up to date; 'make help' lists the other targets"
@@ -48,6 +48,9 @@ test: $(SQLD) $(TURSODB) $(SHELL_OK) ## all tests, against a real sqld, a real T
 
 test-hosts: $(EXTENSION) $(SQLD) $(SHELL_OK) ## one story in every language; installs hosts (by apt if root). HOSTS="php go"
 	@$(PYTHON) tests/hosts/run.py --extension $(EXTENSION) $(HOSTS)
+
+test-versions: $(EXTENSION) $(SQLD) ## the main story in old SQLites, from 3.29 (refused) on; fetches and builds them
+	@tests/versions/run.sh $(EXTENSION) $(SQLD) $(TOOLS)/versions
 
 soak: $(SQLD) $(SHELL_OK) ## many processes and kill -9 at random: make soak MINUTES=10 [SEED=n]
 	MINUTES=$(or $(MINUTES),10) cargo test --locked --features fault-points --test soak --test power --test fuzz -- --ignored --nocapture

@@ -200,9 +200,8 @@ fn pages_that_are_free_when_their_transaction_ends_come_too() {
         format!(
             "SAVEPOINT s; {pages}; {pages}; ROLLBACK TO s; INSERT INTO t(x) VALUES (1); RELEASE s"
         ),
-        format!(
-            "SAVEPOINT s; INSERT INTO t(x) VALUES (zeroblob(900000)); RELEASE s; UPDATE t SET x = 0"
-        ),
+        "SAVEPOINT s; INSERT INTO t(x) VALUES (zeroblob(900000)); RELEASE s; UPDATE t SET x = 0"
+            .to_owned(),
         format!("CREATE TABLE u AS SELECT 1; {pages}; DROP TABLE u; DELETE FROM t WHERE id % 2"),
         format!(
             "{pages}; DELETE FROM t WHERE id > 100; CREATE TABLE w(y); INSERT INTO w VALUES (zeroblob(50000))"
