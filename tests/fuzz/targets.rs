@@ -114,10 +114,10 @@ fn text(bytes: &[u8]) {
 
 fn wal(bytes: &[u8]) {
     let _ = page1::owner(bytes);
-    if let Some(header) = bytes.first_chunk() {
-        if let Some((header, checksum)) = WalHeader::decode(header) {
-            assert_eq!(header.encode(), (*bytes.first_chunk().expect("32 bytes"), checksum));
-        }
+    if let Some(head) = bytes.first_chunk()
+        && let Some((header, checksum)) = WalHeader::decode(head)
+    {
+        assert_eq!(header.encode(), (*head, checksum));
     }
     if let Some(header) = bytes.first_chunk() {
         let header = FrameHeader::decode(header);
