@@ -111,7 +111,9 @@ zig() {
 # The stock sqlite3 shell, with loadable extensions.
 shell() {
     command -v sqlite3 >/dev/null || install_package sqlite3 "the sqlite3 shell"
-    sqlite3 :memory: .help | grep -q '^\.load' \
+    # Not `grep -q`: it leaves early, and the shell's failure to write the rest
+    # would count.
+    sqlite3 :memory: .help | grep '^\.load' >/dev/null \
         || fail "$(command -v sqlite3) was built without loadable extensions; put another sqlite3 first in PATH"
     mkdir -p "$tools"
     sqlite3 -version >"$tools/shell"
