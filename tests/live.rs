@@ -214,7 +214,8 @@ fn the_progress_of_a_sync_comes_in_rows() {
     attach(&mut shell, &sqld.url(), r#"{"first_sync": false}"#);
     let rows = shell.run("SELECT phase, frames_done, percent FROM replica_sync_progress");
     let rows: Vec<&str> = rows.lines().collect();
-    assert!(rows.len() > 2 && rows[0].starts_with("pull|"), "{rows:?}");
+    // How many come in between is a matter of time: one each 50 ms.
+    assert!(rows.len() >= 2 && rows[0].starts_with("pull|"), "{rows:?}");
     let last = rows.last().unwrap();
     assert!(last.starts_with("done|") && last.ends_with("|100.0"), "{last}");
     assert_replica_equals_primary(&db, &sqld);
