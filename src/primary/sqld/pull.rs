@@ -199,7 +199,7 @@ impl<'a> Pull<'a> {
     fn batch(&mut self, session: &Session) -> std::result::Result<u64, Refusal> {
         let Pull { sqld, sink, patience, at, bytes, head, from, .. } = self;
         let first = from.map_or(0, |from| from.at + 1);
-        let total = head.map(|head| (head + 1).saturating_sub(first));
+        let total = head.or(session.head).map(|head| (head + 1).saturating_sub(first));
         let mut count = 0;
         let wanted =
             Wanted { method: Method::Batch, next: at.next, session, patience, enough: None };
