@@ -499,3 +499,18 @@ fn an_error_inside_a_transaction_leaves_it_usable() {
     shell.sync();
     assert_replica_equals_primary(&db, &sqld);
 }
+
+/// Simulated: a gateway that answers with the headers it got. Where its text is
+/// cut, no piece of the token may be left.
+#[test]
+fn a_gateway_that_echoes_the_token_does_not_bring_it_into_an_error() {
+    let token = "SECRET".repeat(40);
+    for before in [0, 100, 200, 290] {
+        let text = format!("{}authorization: Bearer {token}", "x".repeat(before));
+        let server = FakeServer::always("401 Unauthorized", "content-type: text/plain\r\n", text);
+        let (_folder, db) = empty_place();
+        let mut shell = Shell::loaded(&db);
+        let error = shell.error(&format!("SELECT replica_attach('{}', '{token}')", server.url()));
+        assert!(!error.contains("SECRET"), "{before}: {error}");
+    }
+}
