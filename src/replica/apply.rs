@@ -2,7 +2,9 @@
 //!
 //! Pages are buffered, so that of many images of a page only the last is
 //! written, and locks are taken only once there is something to write. What
-//! does not fit the buffer goes where readers do not look yet.
+//! does not fit the buffer goes where readers do not look yet; from then on the
+//! write and checkpoint locks are held while the rest is still on its way, the
+//! one exception to holding no lock over the network. Readers need neither.
 
 use super::file::ReplicaFile;
 use super::page_buffer::PageBuffer;
