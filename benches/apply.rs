@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU16, AtomicU32};
 use std::time::Instant;
 
 use replica::proto::grpc_web;
-use replica::proto::wal_log::{FrameReader, Shape};
+use replica::proto::sqld_log::{FrameReader, Shape};
 use replica::units::{PAGE_SIZE, PageImage, PageNo};
 use replica::wal::checksum::{Checksum, WordOrder};
 use replica::wal::frame::FrameHeader;

@@ -2,21 +2,28 @@
 //! of a stock SQLite connection an embedded replica of a libSQL primary.
 //!
 //! ```text
-//! lib -> surface -> replica -> primary -> proto
-//!                   replica -> wal
-//!        surface, replica -> host ;  everything -> error, units
-//!        replica -> fault -> host
+//! lib -> surface -> replica -> primary -> proto -> sqltext
+//!                   replica -> store -> wal
+//!        surface, replica, store -> host ;  store -> fault -> host
+//!        the ground floor, which everything may use:
+//!        error, units, position, patience, change
 //! ```
 
 #![deny(unsafe_code)]
 
+pub mod change;
 pub mod error;
 pub mod fault;
 pub mod host;
+pub mod patience;
+pub mod position;
 pub mod primary;
 pub mod proto;
 pub mod replica;
+pub mod sqltext;
+pub mod store;
 pub mod surface;
+mod thread;
 pub mod units;
 pub mod wal;
 

@@ -13,12 +13,15 @@ use std::time::{Duration, Instant};
 
 use common::net::{free_address, http_answer};
 use common::{FakeServer, Sqld, assert_replica_equals_primary, empty_place, scalar, tokens};
+use replica::change::{Commit, Sink};
 use replica::error::{Error, Kind, Result};
+use replica::patience::Patience;
+use replica::position::Position;
 use replica::primary::{
-    Commit, ConnectOptions, Endpoint, Executed, Notebook, Notes, Patience, Position, Primary,
-    PullEnd, Pulled, Sink, Statement, connect,
+    ConnectOptions, Endpoint, Executed, Notebook, Notes, Primary, PullEnd, Pulled, Statement,
+    connect,
 };
-use replica::proto::value::Value;
+use replica::sqltext::value::Value;
 use replica::units::{PageImage, PageNo};
 
 /// Remembers nothing.
@@ -728,7 +731,7 @@ fn a_caller_that_gives_up_is_not_kept_waiting() {
     let (silent, _) = raw_server(std::mem::forget);
     for url in [silent.as_str(), "http://192.0.2.1:8080"] {
         let started = Instant::now();
-        let cancelled: replica::primary::Cancelled =
+        let cancelled: replica::patience::Cancelled =
             Arc::new(move || started.elapsed() > Duration::from_millis(300));
         let patience = Patience { timeout: Duration::from_secs(20), cancelled };
         let error = Memory::default().pull_patiently(&*primary(url), &patience).unwrap_err();

@@ -10,13 +10,16 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::link::ConnectOptions;
-use super::url::Endpoint;
+use super::link::url::Endpoint;
 use super::{
-    Executed, Mode, Notebook, Notes, Patience, Position, Primary, PullEnd, Pulled,
-    RemoteTransaction, Sink, Sqld, Stream, Turso,
+    Executed, Mode, Notebook, Notes, Primary, PullEnd, Pulled, RemoteTransaction, Sqld, Stream,
+    Turso,
 };
+use crate::change::Sink;
 use crate::error::{Error, Kind, Result};
-use crate::proto::statement::{Rows, Statement};
+use crate::patience::Patience;
+use crate::position::Position;
+use crate::sqltext::statement::{Rows, Statement};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Which {

@@ -19,17 +19,17 @@ use std::sync::atomic::AtomicBool;
 use parking_lot::Mutex;
 
 use self::transaction::Transaction;
-use super::http::{Answer, Post};
+use super::link::http::{Answer, Post};
+use super::link::url::Endpoint;
 use super::link::{Backoff, ConnectOptions, Link, MAX_REFUSAL, RECONNECT};
-use super::url::Endpoint;
-use super::{
-    Executed, LogFingerprint, Mode, Patience, Position, Primary, Pulled, RemoteTransaction, Sink,
-    Stream,
-};
+use super::{Executed, Mode, Primary, Pulled, RemoteTransaction, Stream};
+use crate::change::Sink;
 use crate::error::{Error, Kind, Result};
+use crate::patience::Patience;
+use crate::position::{LogFingerprint, Position};
 use crate::proto::grpc_web::{self, Event, Status};
-use crate::proto::statement::{Rows, Statement};
-use crate::proto::wal_log::{self, Frame, FrameReader, Shape};
+use crate::proto::sqld_log::{self, Frame, FrameReader, Shape};
+use crate::sqltext::statement::{Rows, Statement};
 use crate::units::FrameNo;
 
 /// Size of the pieces in which an answer is read.
@@ -124,7 +124,7 @@ impl Sqld {
         if let Some(session) = session {
             headers.push(("x-session-token", session.token.clone()));
         }
-        let path = format!("{}{method}", wal_log::SERVICE);
+        let path = format!("{}{method}", sqld_log::SERVICE);
         let body = grpc_web::request(message);
         let post = Post { path: &path, headers: &headers, body: &body, repeatable: true };
         let mut answer = self.link.post(&post, patience).map_err(Error::from)?;
@@ -153,7 +153,7 @@ impl Sqld {
 
     /// Asks who the primary is, and remembers it.
     fn hello(&self, patience: &Patience, bytes: &mut u64) -> Result<Session> {
-        let answer = self.call("Hello", &wal_log::hello_request(), None, patience);
+        let answer = self.call("Hello", &sqld_log::hello_request(), None, patience);
         let mut answer = answer.map_err(|refusal| self.unexpected(refusal))?;
         let body = answer.read_to_end(MAX_REFUSAL)?;
         *bytes += answer.bytes();
@@ -173,7 +173,7 @@ impl Sqld {
         if !decoder.is_done() {
             return Err(self.cut_off());
         }
-        let hello = wal_log::hello(&message)?;
+        let hello = sqld_log::hello(&message)?;
         let session = Session {
             token: hello.session_token,
             log: LogFingerprint::of(&hello.log_id),
@@ -192,7 +192,7 @@ impl Sqld {
         each: &mut dyn FnMut(Frame<'_>) -> Result<()>,
     ) -> std::result::Result<(), Refusal> {
         let Wanted { method, next, session, patience, enough } = wanted;
-        let message = wal_log::log_offset(FrameNo(*next));
+        let message = sqld_log::log_offset(FrameNo(*next));
         let mut answer = self.call(method.name(), &message, Some(session), patience)?;
         let mut reader = FrameReader::new(method.shape());
         let mut buffer = vec![0; CHUNK];

@@ -19,16 +19,16 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::http::{Answer, Post};
+use super::link::http::{Answer, Post};
+use super::link::url::Endpoint;
 use super::link::{ConnectOptions, Link};
-use super::url::Endpoint;
-use super::{
-    Executed, LogFingerprint, Mode, Notebook, Notes, Patience, Position, Primary, Pulled,
-    RemoteTransaction, Sink, Stream,
-};
+use super::{Executed, Mode, Notebook, Notes, Primary, Pulled, RemoteTransaction, Stream};
+use crate::change::Sink;
 use crate::error::{Error, Kind, Result};
-use crate::proto::statement::{Rows, Statement};
+use crate::patience::Patience;
+use crate::position::{LogFingerprint, Position};
 use crate::proto::turso::{self, CONTENT_TYPE, PULL_PATH, Part, Reader};
+use crate::sqltext::statement::{Rows, Statement};
 
 /// As many names of states are remembered: that of the file, that of the next
 /// commit, and those that other processes are at.

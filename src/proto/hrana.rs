@@ -17,8 +17,8 @@ mod steps;
 pub use self::steps::lost as transaction_lost;
 use self::steps::{Condition, Layout, Steps};
 use crate::error::{Error, Kind, Result};
-use crate::proto::statement::{Rows, Statement, StatementResult};
-use crate::proto::value::Value;
+use crate::sqltext::statement::{Rows, Statement, StatementResult};
+use crate::sqltext::value::Value;
 
 /// How a pipeline is written down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

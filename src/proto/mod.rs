@@ -6,8 +6,5 @@
 
 pub mod grpc_web;
 pub mod hrana;
-pub mod parameters;
-pub mod statement;
+pub mod sqld_log;
 pub mod turso;
-pub mod value;
-pub mod wal_log;

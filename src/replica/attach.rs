@@ -4,15 +4,16 @@ use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 use super::Replica;
-use super::file::{Contents, ReplicaFile};
 use super::options::{Options, SyncOptions};
 use super::sidecar::Sidecar;
 use super::sync::Syncer;
-use super::transaction::LockPatience;
-use super::worker::{Schedule, Worker, closing_flag};
+use super::worker::{Schedule, Worker};
 use crate::error::{Error, Kind, Result};
 use crate::host::HostDb;
+use crate::patience::Patience;
 use crate::primary::{self, ConnectOptions, Endpoint, Notebook as _, Notes};
+use crate::store::file::{Contents, ReplicaFile};
+use crate::thread::closing_flag;
 
 /// Where a token may come from when neither the call nor the URL gives one.
 const TOKEN_VARIABLES: [&str; 2] = ["REPLICA_TOKEN", "TURSO_AUTH_TOKEN"];
@@ -36,8 +37,7 @@ impl Replica {
         let token = token.or_else(|| endpoint.take_token()).or_else(token_from_environment);
         let sync_url = endpoint.to_string();
         let interrupted = host.interrupted();
-        let patience =
-            LockPatience { timeout: options.busy_timeout, cancelled: interrupted.clone() };
+        let patience = Patience { timeout: options.busy_timeout, cancelled: interrupted.clone() };
         let (file, contents) = ReplicaFile::open(host, patience)?;
         let connect = ConnectOptions {
             namespace: options.namespace.clone(),

@@ -1,47 +1,36 @@
 //! The replica of one file: attach, sync, write, status, detach.
 //!
-//! `attach` opens it, `sync` and `write` bring the primary's pages to `apply`,
-//! which puts them into the file by one `transaction` at a time. Nothing here
+//! `attach` opens it, `sync` and `write` bring the primary's pages to
+//! the `store`, which puts them into the file by one draft at a time. Nothing here
 //! knows SQL function names or a wire format.
 
-mod apply;
 mod attach;
-mod batch;
-mod file;
-mod interactive;
 pub mod options;
-mod page_buffer;
-mod page_set;
 mod progress;
 mod promote;
-mod query;
-mod run;
-mod script;
 mod sidecar;
 mod status;
 mod sync;
-mod transaction;
 mod wait;
-mod wal_index;
 mod worker;
-mod write;
+mod writes;
 
 use std::cell::{Cell, RefCell};
 
-use self::interactive::Interactive;
 use self::options::{Options, SyncOptions};
 use self::sync::Syncer;
 use self::worker::Worker;
-use self::write::Echo;
+use self::writes::Echo;
+use self::writes::interactive::Interactive;
 use crate::error::Result;
 
 pub use self::attach::Request;
-pub use self::batch::{Batch, BatchReport};
 pub use self::progress::{Progress, WatchedSync};
 pub use self::promote::PromoteReport;
 pub use self::status::Status;
 pub use self::sync::SyncReport;
-pub use self::write::{Landed, WriteReport};
+pub use self::writes::batch::{Batch, BatchReport};
+pub use self::writes::{Landed, WriteReport};
 pub use crate::primary::Mode;
 
 /// The replica that a connection is attached to.

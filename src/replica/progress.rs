@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use super::Replica;
 use super::options::SyncOptions;
 use super::sync::SyncReport;
-use super::worker::{Thread, closing_flag};
 use crate::error::{Error, Kind, Result};
 use crate::host::HostDb;
+use crate::thread::{Thread, closing_flag};
 use crate::units::PAGE_SIZE;
 
 /// Time between two reports, so that a gigabyte is not a flood of rows.

@@ -3,10 +3,10 @@
 //! One commit like any other: it takes the stamp and the read-only mark off
 //! page 1. The primary is not asked and not told.
 
-use super::file::ReplicaFile;
 use super::{Replica, sidecar};
 use crate::error::Result;
 use crate::fault;
+use crate::store::file::ReplicaFile;
 use crate::wal::page1;
 
 /// What was promoted.

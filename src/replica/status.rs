@@ -4,10 +4,11 @@ use std::path::PathBuf;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use super::Replica;
-use super::apply::Apply;
 use super::sync::SyncReport;
 use crate::error::{Error, Result};
-use crate::primary::{Position, Streamed};
+use crate::position::Position;
+use crate::primary::Streamed;
+use crate::store::assembly::Assembly;
 
 /// What a worker is at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +65,7 @@ impl Counters {
     }
 
     /// A step of a stream, and what came of it.
-    pub fn streamed(&mut self, streamed: &Streamed, apply: &Apply) {
+    pub fn streamed(&mut self, streamed: &Streamed, apply: &Assembly) {
         if streamed.frames == 0 {
             return;
         }

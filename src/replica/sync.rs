@@ -5,14 +5,15 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use super::apply::{Apply, Base};
-use super::file::ReplicaFile;
 use super::options::{OnReset, SyncOptions};
 use super::status::Counters;
-use super::transaction::LockPatience;
 use crate::error::{Error, Kind, Result};
 use crate::host::{HostDb, threadsafe};
-use crate::primary::{Cancelled, Patience, Position, Primary, PullEnd};
+use crate::patience::{Cancelled, Patience};
+use crate::position::Position;
+use crate::primary::{Primary, PullEnd};
+use crate::store::assembly::{Assembly, Base, Watch};
+use crate::store::file::ReplicaFile;
 
 /// How often a pull starts over because another process changed the file's
 /// history meanwhile.
@@ -51,8 +52,6 @@ pub struct Syncer {
     pub watch: Option<Watch>,
 }
 
-pub type Watch = Box<dyn Fn(u64, Option<u64>) + Send>;
-
 impl Syncer {
     /// Another one for the same file, with a connection of its own beside
     /// `host`, to be used on another thread.
@@ -66,7 +65,7 @@ impl Syncer {
         }
         let timeout = self.file.lock_timeout();
         let (file, _) =
-            ReplicaFile::open(host, LockPatience { timeout, cancelled: cancelled.clone() })?;
+            ReplicaFile::open(host, Patience { timeout, cancelled: cancelled.clone() })?;
         Ok(Syncer {
             file,
             primary: self.primary.clone(),
@@ -173,7 +172,7 @@ impl Syncer {
         report.reset = true;
         if empty {
             report.frame_no = None;
-            let mut apply = Apply::new(&self.file, Base::Everything { replaces: at });
+            let mut apply = Assembly::new(&self.file, Base::Everything { replaces: at });
             apply.replace_with_nothing()?;
             report.pages_written += apply.pages_written();
             return Ok(Attempt::Done);
@@ -188,7 +187,7 @@ impl Syncer {
         options: SyncOptions,
         report: &mut SyncReport,
     ) -> Result<Step> {
-        let mut apply = Apply::new(&self.file, base).watched_by(self.watch.as_ref());
+        let mut apply = Assembly::new(&self.file, base).watched_by(self.watch.as_ref());
         let outcome = self.primary.pull(from, &mut apply, &self.patience(options));
         report.pages_written += apply.pages_written();
         let (conflict, reached) = (apply.conflict(), apply.reached());

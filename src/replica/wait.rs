@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::Replica;
 use super::sync::Syncer;
 use crate::error::{Error, Kind, Result};
-use crate::primary::Position;
+use crate::position::Position;
 
 impl Replica {
     /// Waits until the file holds frame `frame_no`; yields the last frame that

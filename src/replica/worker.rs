@@ -1,21 +1,19 @@
-//! Threads: the worker that keeps a replica fresh, and a helping hand for two
-//! requests at once. All threads of this library that outlive a call are made
-//! here, and joined by whoever started them.
+//! The worker: the thread that keeps a replica fresh.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::apply::{Apply, Base};
 use super::options::SyncOptions;
 use super::status::WorkerState;
 use super::sync::Syncer;
 use crate::error::{Error, Kind, Result};
 use crate::host::guard::guard;
 use crate::host::{log_error, random_u32};
-use crate::primary::{Cancelled, Patience};
+use crate::patience::Patience;
+use crate::store::assembly::{Assembly, Base};
+use crate::thread::Thread;
 
 /// A stream that is silent for this long is asked whether it still lives: a
 /// cable that was pulled sends no goodbye.
@@ -44,31 +42,6 @@ pub struct Worker {
     thread: Option<Thread<()>>,
 }
 
-/// A running thread of ours.
-pub struct Thread<T>(JoinHandle<T>);
-
-impl<T: Send + 'static> Thread<T> {
-    pub fn start(body: impl FnOnce() -> T + Send + 'static) -> Result<Thread<T>> {
-        std::thread::Builder::new()
-            .name("replica".to_owned())
-            .spawn(body)
-            .map(Thread)
-            .map_err(|error| Error::new(Kind::Local, format!("cannot start a thread: {error}")))
-    }
-
-    /// Waits for its end. A panic comes back as an error.
-    pub fn join(self) -> Result<T> {
-        self.0.join().map_err(|_| Error::new(Kind::Panic, "internal error: a thread panicked"))
-    }
-}
-
-/// The worker's wish to end, for the waits of its syncer.
-pub fn closing_flag() -> (Arc<AtomicBool>, Cancelled) {
-    let closing = Arc::new(AtomicBool::new(false));
-    let flag = closing.clone();
-    (closing, Arc::new(move || flag.load(Ordering::Relaxed)))
-}
-
 impl Worker {
     /// Starts it. `syncer` has a connection of its own, and its waits end when
     /// `closing` is set.
@@ -88,20 +61,6 @@ impl Drop for Worker {
             let _ = thread.join();
         }
     }
-}
-
-/// Runs `first` on a thread of its own while `second` runs here. None if
-/// `first` panicked or could not be started.
-pub fn at_once<A: Send, B>(
-    first: impl FnOnce() -> A + Send,
-    second: impl FnOnce() -> B,
-) -> (Option<A>, B) {
-    std::thread::scope(|scope| {
-        let name = "replica".to_owned();
-        let first = std::thread::Builder::new().name(name).spawn_scoped(scope, first);
-        let second = second();
-        (first.ok().and_then(|first| first.join().ok()), second)
-    })
 }
 
 fn run(syncer: &Syncer, schedule: Schedule, closed: &Receiver<()>) {
@@ -174,7 +133,7 @@ fn follow(syncer: &Syncer) -> Result<Duration> {
         let heartbeat = Patience { timeout: HEARTBEAT.min(patience.timeout), ..patience };
         loop {
             let base = stream.position().map_or(Base::Everything { replaces: None }, Base::Since);
-            let mut apply = Apply::new(&syncer.file, base);
+            let mut apply = Assembly::new(&syncer.file, base);
             let streamed = stream.next(&mut apply, &heartbeat)?;
             syncer.counters.lock().streamed(&streamed, &apply);
             if streamed.ended || (streamed.idle && has_missed_something(syncer)?) {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::error::{Error, Kind, Result};
 use crate::host::value::Argument;
-use crate::proto::value::Value;
+use crate::sqltext::value::Value;
 
 /// A text that must be there.
 pub fn text<'a>(name: &str, argument: &Argument<'a>) -> Result<&'a str> {

@@ -3,8 +3,8 @@
 use serde_json::{Map, Value as Json, json};
 
 use crate::primary::StatementResult;
-use crate::proto::value::Value;
 use crate::replica::{BatchReport, Landed, PromoteReport, Status, SyncReport, WriteReport};
+use crate::sqltext::value::Value;
 
 pub fn sync(report: &SyncReport) -> String {
     json!({

@@ -9,7 +9,7 @@ use super::{Connection, json};
 use crate::error::{Error, Kind, Result};
 use crate::host::value::{Argument, Output};
 use crate::host::vtab::{Rows, Table};
-use crate::proto::value::Value;
+use crate::sqltext::value::Value;
 
 /// The rows of a statement that the primary runs.
 pub struct QueryTable(pub Rc<Connection>);

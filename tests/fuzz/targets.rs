@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicU16, AtomicU32};
 use replica::primary::Endpoint;
 use replica::proto::grpc_web::{Decoder, Status};
 use replica::proto::hrana::{self, Encoding, Request};
-use replica::proto::parameters::positional;
-use replica::proto::statement::{Statement, is_blank};
-use replica::proto::value::Value;
-use replica::proto::wal_log::{self, FrameReader, Shape};
+use replica::proto::sqld_log::{self, FrameReader, Shape};
 use replica::replica::options::{Options, SyncOptions};
+use replica::sqltext::parameters::positional;
+use replica::sqltext::statement::{Statement, is_blank};
+use replica::sqltext::value::Value;
 use replica::units::PageNo;
 use replica::wal::frame::FrameHeader;
 use replica::wal::header::WalHeader;
@@ -67,7 +67,7 @@ fn frames(bytes: &[u8]) {
 }
 
 fn hello(bytes: &[u8]) {
-    let _ = wal_log::hello(bytes);
+    let _ = sqld_log::hello(bytes);
 }
 
 fn answers(encoding: Encoding, bytes: &[u8]) {

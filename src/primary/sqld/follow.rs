@@ -3,10 +3,13 @@
 
 use super::progress::Progress;
 use super::{CHUNK, Method, Refusal, Session, Sqld};
+use crate::change::Sink;
 use crate::error::Result;
-use crate::primary::http::Answer;
-use crate::primary::{Patience, Position, Sink, Stream, Streamed};
-use crate::proto::wal_log::{self, FrameReader};
+use crate::patience::Patience;
+use crate::position::Position;
+use crate::primary::link::http::Answer;
+use crate::primary::{Stream, Streamed};
+use crate::proto::sqld_log::{self, FrameReader};
 
 struct LogStream {
     answer: Answer,
@@ -43,7 +46,7 @@ pub(super) fn open(
             return Ok(None);
         }
         let next = from.map_or(0, |from| from.at + 1);
-        let message = wal_log::log_offset(crate::units::FrameNo(next));
+        let message = sqld_log::log_offset(crate::units::FrameNo(next));
         let method = Method::Stream;
         let answer = match sqld.call(method.name(), &message, Some(&session), patience) {
             Ok(answer) => answer,

@@ -4,9 +4,10 @@
 //! known whether more follows.
 
 use super::Session;
+use crate::change::{Commit, Sink};
 use crate::error::{Error, Kind, Result};
-use crate::primary::{Commit, Position, Sink};
-use crate::proto::wal_log::Frame;
+use crate::position::Position;
+use crate::proto::sqld_log::Frame;
 
 /// What the sink has been given.
 pub(super) struct Progress {

@@ -8,8 +8,11 @@
 use super::progress::Progress;
 use super::ranges::{self, Stretch};
 use super::{Backoff, Method, Refusal, Session, Sqld, Wanted};
+use crate::change::Sink;
 use crate::error::{Error, Kind, Result};
-use crate::primary::{Patience, Position, PullEnd, Pulled, Sink};
+use crate::patience::Patience;
+use crate::position::Position;
+use crate::primary::{PullEnd, Pulled};
 
 /// sqld answers a batch with this many frames, or up to the end of the
 /// transaction that they end in; with fewer only at the head of its log.

@@ -22,9 +22,10 @@ use parking_lot::Mutex;
 use super::progress::Progress;
 use super::pull::BATCH;
 use super::{Method, Refusal, Session, Sqld, Wanted};
+use crate::change::Sink;
 use crate::error::{Error, Kind, Result};
-use crate::primary::{Patience, Sink};
-use crate::proto::wal_log::{Frame, FrameReader};
+use crate::patience::Patience;
+use crate::proto::sqld_log::{Frame, FrameReader};
 use crate::units::{FrameNo, PAGE_SIZE, PageImage, PageNo};
 
 /// Requests under way at once. More do not help a server with few cores, and

@@ -3,12 +3,15 @@
 
 use std::sync::atomic::Ordering;
 
-use super::{Answer, MAX_REFUSAL, Post, Sqld};
+use super::Sqld;
 use crate::error::{Error, Kind, Result};
+use crate::patience::Patience;
+use crate::primary::Executed;
 use crate::primary::effect::{Effect, MAX_SQL_ANSWER};
-use crate::primary::{Executed, Patience};
+use crate::primary::link::MAX_REFUSAL;
+use crate::primary::link::http::{Answer, Post};
 use crate::proto::hrana::{self, Encoding, Request, Response};
-use crate::proto::statement::{Rows, Statement, transaction_word};
+use crate::sqltext::statement::{Rows, Statement, transaction_word};
 
 /// Where in a stream a request stands.
 #[derive(Clone, Copy)]

@@ -12,10 +12,11 @@ use std::time::Duration;
 use super::Sqld;
 use super::sql::Line;
 use crate::error::{Error, Kind, Result};
+use crate::patience::Patience;
 use crate::primary::effect::Effect;
-use crate::primary::{Mode, Patience, RemoteTransaction};
+use crate::primary::{Mode, RemoteTransaction};
 use crate::proto::hrana::{Request, Response};
-use crate::proto::statement::{Rows, Statement, StatementResult};
+use crate::sqltext::statement::{Rows, Statement, StatementResult};
 
 /// How long a transaction that is dropped may take to tell the server so.
 const FAREWELL: Duration = Duration::from_secs(1);

@@ -7,8 +7,11 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::{Server, pull};
+use crate::change::Sink;
 use crate::error::Result;
-use crate::primary::{Patience, Position, PullEnd, Sink, Stream, Streamed};
+use crate::patience::Patience;
+use crate::position::Position;
+use crate::primary::{PullEnd, Stream, Streamed};
 
 struct LongPoll {
     server: Arc<Server>,

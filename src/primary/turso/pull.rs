@@ -4,8 +4,11 @@
 use std::time::Duration;
 
 use super::{CHUNK, Server, sql};
+use crate::change::{Commit, Sink};
 use crate::error::{Error, Kind, Result};
-use crate::primary::{Commit, Patience, Position, PullEnd, Pulled, Sink};
+use crate::patience::Patience;
+use crate::position::Position;
+use crate::primary::{PullEnd, Pulled};
 use crate::proto::turso::{self, Header, Part, Reader};
 use crate::units::PageNo;
 

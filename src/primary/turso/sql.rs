@@ -7,14 +7,16 @@
 
 use std::sync::atomic::Ordering;
 
-use super::{Post, Server, pull};
+use super::{Server, pull};
 use crate::error::{Error, Kind, Result};
+use crate::patience::Patience;
+use crate::primary::Executed;
 use crate::primary::effect::{Effect, MAX_SQL_ANSWER};
-use crate::primary::{Executed, Patience};
+use crate::primary::link::http::Post;
 use crate::proto::hrana::{self, Encoding, Request, Response};
-use crate::proto::statement::{Rows, Statement, StatementResult, transaction_word};
 use crate::proto::turso;
-use crate::proto::value::Value;
+use crate::sqltext::statement::{Rows, Statement, StatementResult, transaction_word};
+use crate::sqltext::value::Value;
 
 /// The only pipeline that Turso's own server has.
 const PATH: &str = "/v2/pipeline";

@@ -4,8 +4,8 @@ use serde_json::{Value as Json, json};
 
 use super::{Batch, Condition, Decoded, Outcome, SqlError, Stmt, Wire, protocol};
 use crate::error::Result;
-use crate::proto::statement::StatementResult;
-use crate::proto::value::{Value, integer};
+use crate::sqltext::statement::StatementResult;
+use crate::sqltext::value::{Value, integer};
 
 pub(super) fn encode(baton: Option<&str>, requests: &[Wire<'_>]) -> Result<Vec<u8>> {
     let requests = requests.iter().map(request).collect::<Result<Vec<_>>>()?;

@@ -8,8 +8,8 @@ use prost::{Message, Oneof};
 
 use super::{Batch, Condition, Decoded, Outcome, SqlError, Stmt, Wire, protocol};
 use crate::error::Result;
-use crate::proto::statement::StatementResult;
-use crate::proto::value::Value;
+use crate::sqltext::statement::StatementResult;
+use crate::sqltext::value::Value;
 
 #[derive(Clone, PartialEq, Message)]
 struct Empty {}

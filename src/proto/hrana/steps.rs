@@ -3,7 +3,7 @@
 
 use super::{Batch, Response, SqlError, Stmt, protocol};
 use crate::error::{Error, Kind, Result};
-use crate::proto::statement::{Row, Rows, Statement, transaction_word};
+use crate::sqltext::statement::{Row, Rows, Statement, transaction_word};
 
 /// When a step is done.
 #[derive(Clone, Copy)]

@@ -6,13 +6,13 @@
 //! write and checkpoint locks are held while the rest is still on its way, the
 //! one exception to holding no lock over the network. Readers need neither.
 
+use super::draft::Draft;
 use super::file::ReplicaFile;
 use super::page_buffer::PageBuffer;
 use super::page_set::PageSet;
-use super::sync::Watch;
-use super::transaction::Transaction;
+use crate::change::{Commit, Sink};
 use crate::error::{Error, Kind, Result};
-use crate::primary::{Commit, LogFingerprint, Position, Sink};
+use crate::position::{LogFingerprint, Position};
 use crate::units::{PageImage, PageNo};
 use crate::wal::page1::{self, Stamp};
 
@@ -36,7 +36,10 @@ enum Verdict {
     Conflict,
 }
 
-pub struct Apply<'f> {
+/// Is told how far a pull is: frames covered, and all there are to cover.
+pub type Watch = Box<dyn Fn(u64, Option<u64>) + Send>;
+
+pub struct Assembly<'f> {
     file: &'f ReplicaFile,
     base: Base,
     buffer: PageBuffer,
@@ -49,16 +52,16 @@ pub struct Apply<'f> {
     /// Page 1 is kept apart: it is written last, with the position.
     page_1: Option<Box<PageImage>>,
     /// Open from the first page that did not fit the buffer on.
-    transaction: Option<Transaction<'f>>,
+    transaction: Option<Draft<'f>>,
     pages_written: u64,
     reached: Option<Position>,
     conflict: bool,
     watch: Option<&'f Watch>,
 }
 
-impl<'f> Apply<'f> {
-    pub fn new(file: &'f ReplicaFile, base: Base) -> Apply<'f> {
-        Apply {
+impl<'f> Assembly<'f> {
+    pub fn new(file: &'f ReplicaFile, base: Base) -> Assembly<'f> {
+        Assembly {
             file,
             base,
             buffer: PageBuffer::default(),
@@ -75,8 +78,8 @@ impl<'f> Apply<'f> {
     }
 
     /// Tells `watch` how far the pull is.
-    pub fn watched_by(self, watch: Option<&'f Watch>) -> Apply<'f> {
-        Apply { watch, ..self }
+    pub fn watched_by(self, watch: Option<&'f Watch>) -> Assembly<'f> {
+        Assembly { watch, ..self }
     }
 
     /// Pages written to the file or its log.
@@ -171,7 +174,7 @@ impl<'f> Apply<'f> {
     /// A commit that cannot be one: SQLite writes every page that it adds to a
     /// database in WAL mode, so each page that is new here must have come.
     /// Otherwise the file would get holes, up to 16 TB of them.
-    fn refuse_what_cannot_be(&self, transaction: &Transaction, commit: &Commit) -> Result<()> {
+    fn refuse_what_cannot_be(&self, transaction: &Draft, commit: &Commit) -> Result<()> {
         let known = match self.base {
             Base::Everything { .. } => 0,
             Base::Since(_) => transaction.size().min(self.smallest_size),
@@ -196,7 +199,7 @@ impl<'f> Apply<'f> {
     /// present one, with the new position.
     fn next_page_1(
         &self,
-        transaction: &Transaction,
+        transaction: &Draft,
         stamp: &Stamp,
         commit: &Commit,
     ) -> Result<Box<PageImage>> {
@@ -261,7 +264,7 @@ impl<'f> Apply<'f> {
     }
 }
 
-impl Sink for Apply<'_> {
+impl Sink for Assembly<'_> {
     fn page(&mut self, page: PageNo, image: &PageImage) -> Result<()> {
         self.received.insert(page);
         self.highest = self.highest.max(page);

@@ -5,12 +5,13 @@ use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::transaction::{LockPatience, Transaction, later_version};
+use super::draft::{Draft, later_version};
 use super::wal_index::WalIndex;
 use crate::error::{Error, Kind, Result};
 use crate::fault;
 use crate::host::{Checkpoint, Connection, HostDb};
-use crate::primary::{LogFingerprint, Position};
+use crate::patience::Patience;
+use crate::position::{LogFingerprint, Position};
 use crate::units::{PAGE_SIZE, PageNo};
 use crate::wal::frame;
 use crate::wal::page1::{self, Owner, Stamp};
@@ -43,7 +44,7 @@ pub enum Contents {
 pub struct ReplicaFile {
     connection: Connection,
     path: PathBuf,
-    patience: LockPatience,
+    patience: Patience,
     /// Whether the file was made a replica: from then on it is in WAL mode and
     /// its log is open.
     ready: Cell<bool>,
@@ -54,7 +55,7 @@ pub struct ReplicaFile {
 impl ReplicaFile {
     /// Looks at the main database of `host` and opens it once more. Refuses a
     /// file that holds somebody's data, without having changed a byte of it.
-    pub fn open(host: HostDb, patience: LockPatience) -> Result<(ReplicaFile, Contents)> {
+    pub fn open(host: HostDb, patience: Patience) -> Result<(ReplicaFile, Contents)> {
         let path = host.main_path().ok_or_else(|| {
             Error::new(
                 Kind::BadArgument,
@@ -99,9 +100,9 @@ impl ReplicaFile {
     }
 
     /// Begins a change. An empty file becomes a replica first.
-    pub fn begin(&self) -> Result<Transaction<'_>> {
+    pub fn begin(&self) -> Result<Draft<'_>> {
         self.become_replica()?;
-        Transaction::begin(&self.connection, &self.patience)
+        Draft::begin(&self.connection, &self.patience)
     }
 
     /// Makes an empty file a replica that has never been synced: from here on
@@ -121,7 +122,7 @@ impl ReplicaFile {
             ));
         }
         self.connection.read_something()?;
-        let transaction = Transaction::begin_unstamped(&self.connection, &self.patience)?;
+        let transaction = Draft::begin_unstamped(&self.connection, &self.patience)?;
         // Somebody may have been quicker, with a stamp or with a table.
         match page1::owner(transaction.page_1()) {
             Owner::Replica(_) => drop(transaction),

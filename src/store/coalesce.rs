@@ -7,12 +7,12 @@ const CAPACITY: usize = 64 * 1024;
 
 /// Bytes that belong at one stretch of a file and are not written yet.
 #[derive(Default)]
-pub struct Run {
+pub struct Coalescer {
     at: u64,
     bytes: Vec<u8>,
 }
 
-impl Run {
+impl Coalescer {
     /// Adds `bytes` at offset `at`, writing what was held back where they do
     /// not follow it or there is no room left.
     pub fn push(
@@ -54,7 +54,7 @@ mod tests {
             writes.borrow_mut().push((at, bytes.to_vec()));
             Ok(())
         };
-        let mut run = Run::default();
+        let mut run = Coalescer::default();
         for (at, byte) in [(10, 1), (11, 2), (20, 3)] {
             run.push(at, &[byte], write).unwrap();
         }
@@ -71,7 +71,7 @@ mod tests {
             *longest = bytes.len().max(*longest);
             Ok(())
         };
-        let mut run = Run::default();
+        let mut run = Coalescer::default();
         for page in 0..100 {
             run.push(page * 4096, &[0; 4096], write).unwrap();
         }

@@ -346,5 +346,5 @@ fn protocol(text: impl Into<String>) -> Error {
 }
 
 #[cfg(test)]
-#[path = "wal_log_tests.rs"]
+#[path = "sqld_log_tests.rs"]
 mod tests;

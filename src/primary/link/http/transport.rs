@@ -23,7 +23,7 @@ use ureq::unversioned::transport::{
 };
 
 use super::connect::connect;
-use crate::primary::Patience;
+use crate::patience::Patience;
 
 /// Longest wait in which nobody asks whether the caller still wants the result.
 pub(super) const SLICE: Duration = Duration::from_millis(100);

@@ -7,12 +7,13 @@
 
 use std::sync::Arc;
 
-use super::Replica;
-use super::script::{check_count, only_statement};
-use super::write::Landed;
+use super::Landed;
 use crate::error::{Error, Kind, Result};
+use crate::host::statement_is_complete;
 use crate::primary::{Mode, RemoteTransaction, Row, Rows, Statement, StatementResult};
-use crate::proto::value::Value;
+use crate::replica::Replica;
+use crate::sqltext::script::{check_count, only_statement};
+use crate::sqltext::value::Value;
 
 /// A piece is sent when it has as many rows, or bytes.
 const MAX_ROWS: usize = 8192;
@@ -115,7 +116,7 @@ impl Replica {
     }
 
     /// A batch that sends pieces holds the primary's write lock.
-    pub(super) fn check_no_batch(&self) -> Result<()> {
+    pub(in crate::replica) fn check_no_batch(&self) -> Result<()> {
         if !self.batch_running.get() {
             return Ok(());
         }
@@ -183,7 +184,7 @@ impl BatchReport {
 impl Batch {
     fn row(&mut self, sql: &str, args: Vec<Value>) -> Result<Row> {
         if !matches!(&self.text, Some((text, ..)) if text == sql) {
-            let (statement, parameters) = only_statement(sql)?;
+            let (statement, parameters) = only_statement(sql, statement_is_complete)?;
             self.text = Some((sql.to_owned(), statement.into(), parameters));
         }
         let (_, sql, parameters) = self.text.as_ref().expect("BUG: set above");

@@ -2,16 +2,19 @@
 //! it, parameters by position, their number checked before anything is sent.
 
 use crate::error::{Error, Kind, Result};
-use crate::host::statement_is_complete;
-use crate::primary::Statement;
-use crate::proto::parameters::positional;
-use crate::proto::parameters::token_length;
-use crate::proto::statement::is_blank;
-use crate::proto::value::Value;
+use crate::sqltext::parameters::positional;
+use crate::sqltext::parameters::token_length;
+use crate::sqltext::statement::Statement;
+use crate::sqltext::statement::is_blank;
+use crate::sqltext::value::Value;
+
+/// Says whether a text that ends in a semicolon is a complete statement: what
+/// `sqlite3_complete` does.
+pub type IsComplete = fn(&str) -> bool;
 
 /// The statements in `sql`; `args` belong to the only one.
-pub fn statements(sql: &str, args: Vec<Value>) -> Result<Vec<Statement>> {
-    let parts = split(sql);
+pub fn statements(sql: &str, args: Vec<Value>, is_complete: IsComplete) -> Result<Vec<Statement>> {
+    let parts = split(sql, is_complete);
     let count = parts.len();
     match parts.as_slice() {
         [] => Err(bad("there is no statement in the SQL text")),
@@ -40,8 +43,8 @@ pub fn statements(sql: &str, args: Vec<Value>) -> Result<Vec<Statement>> {
 
 /// The only statement in `sql`, as it is to be sent, and how many arguments it
 /// takes.
-pub fn only_statement(sql: &str) -> Result<(String, usize)> {
-    match split(sql).as_slice() {
+pub fn only_statement(sql: &str, is_complete: IsComplete) -> Result<(String, usize)> {
+    match split(sql, is_complete).as_slice() {
         [] => Err(bad("there is no statement in the SQL text")),
         [one] => positional(one).map(|(sql, parameters)| (sql.into_owned(), parameters)),
         several => {
@@ -66,12 +69,12 @@ pub fn check_count(parameters: usize, args: usize) -> Result<()> {
 /// in the body of a trigger. Those in strings and comments are not even shown
 /// to it: it reads from the start of the statement each time. Blank ones are
 /// left out.
-fn split(sql: &str) -> Vec<&str> {
+fn split(sql: &str, is_complete: IsComplete) -> Vec<&str> {
     let mut parts = Vec::new();
     let (mut start, mut at) = (0, 0);
     while at < sql.len() {
         let end = at + token_length(&sql.as_bytes()[at..]).max(1);
-        if sql.as_bytes()[at] == b';' && statement_is_complete(&sql[start..end]) {
+        if sql.as_bytes()[at] == b';' && is_complete(&sql[start..end]) {
             parts.push(&sql[start..end]);
             start = end;
         }

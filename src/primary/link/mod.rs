@@ -4,6 +4,9 @@
 //! Knows HTTP statuses and nothing of what is in a body beyond the reason for
 //! a refusal.
 
+pub mod http;
+pub mod url;
+
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -11,18 +14,18 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
 use parking_lot::Mutex;
 
-use super::Patience;
-use super::http::{Answer, Http, Lost, Post};
-use super::url::Endpoint;
+use self::http::{Answer, Http, Lost, Post};
+use self::url::Endpoint;
 use crate::error::{Error, Kind, Result};
+use crate::patience::Patience;
 
 /// Longest part of a refusal that is read.
-pub(super) const MAX_REFUSAL: usize = 16 * 1024;
+pub(in crate::primary) const MAX_REFUSAL: usize = 16 * 1024;
 
 /// A primary that refuses connections is tried again for this long (less, if
 /// the patience is shorter): a restart takes sqld about a second. Longer would
 /// only keep a user waiting who is offline.
-pub(super) const RECONNECT: Duration = Duration::from_secs(2);
+pub(in crate::primary) const RECONNECT: Duration = Duration::from_secs(2);
 
 /// What else a connection may need to know.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,7 +37,7 @@ pub struct ConnectOptions {
 }
 
 /// The way to one server.
-pub(super) struct Link {
+pub(in crate::primary) struct Link {
     http: Http,
     /// What the server should be, for error texts.
     server: &'static str,
@@ -200,7 +203,7 @@ impl Link {
 }
 
 /// Growing waits between attempts, up to a point in time.
-pub(super) struct Backoff<'a> {
+pub(in crate::primary) struct Backoff<'a> {
     patience: &'a Patience,
     deadline: Instant,
     next: Duration,

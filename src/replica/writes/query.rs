@@ -1,15 +1,16 @@
 //! Reading on the primary, for what must be newest or is not here.
 
-use super::Replica;
-use super::script::statements;
 use crate::error::{Error, Kind, Result};
+use crate::host::statement_is_complete;
 use crate::primary::StatementResult;
-use crate::proto::value::Value;
+use crate::replica::Replica;
+use crate::sqltext::script::statements;
+use crate::sqltext::value::Value;
 
 impl Replica {
     /// The rows of one statement that reads.
     pub fn query(&self, sql: &str, args: Vec<Value>) -> Result<Vec<Vec<Value>>> {
-        let statements = statements(sql, args)?;
+        let statements = statements(sql, args, statement_is_complete)?;
         let [statement] = statements.as_slice() else {
             let text = "only one statement can be queried";
             return Err(Error::new(Kind::BadArgument, text));
@@ -33,6 +34,6 @@ impl Replica {
 }
 
 /// A statement that reads has columns and changes nothing.
-pub(super) fn is_read(result: &StatementResult) -> bool {
+pub(in crate::replica) fn is_read(result: &StatementResult) -> bool {
     !result.columns.is_empty() && result.rows_affected.unwrap_or(0) == 0
 }

@@ -4,17 +4,24 @@
 //! opened beside the first write and kept for the next ones, so that a write
 //! and its way back cost one round trip together.
 
+pub mod batch;
+pub mod interactive;
+mod query;
+
 use std::time::{Duration, Instant};
 
-use super::Replica;
-use super::apply::{Apply, Base};
-use super::options::SyncOptions;
-use super::script::statements;
-use super::wait::Waited;
-use super::worker::at_once;
 use crate::error::Result;
-use crate::primary::{Executed, Patience, Position, Primary, StatementResult, Stream};
-use crate::proto::value::Value;
+use crate::host::statement_is_complete;
+use crate::patience::Patience;
+use crate::position::Position;
+use crate::primary::{Executed, Primary, StatementResult, Stream};
+use crate::replica::Replica;
+use crate::replica::options::SyncOptions;
+use crate::replica::wait::Waited;
+use crate::sqltext::script::statements;
+use crate::sqltext::value::Value;
+use crate::store::assembly::{Assembly, Base};
+use crate::thread::at_once;
 
 /// A stream that was not used for this long is closed by the next write or
 /// sync rather than read: what has gathered in it comes faster by a pull.
@@ -64,7 +71,7 @@ impl Replica {
     /// waits until the file holds it. Once the primary has run it, no error of
     /// the way back makes it look failed.
     pub fn write(&self, sql: &str, args: Vec<Value>) -> Result<WriteReport> {
-        let statements = statements(sql, args)?;
+        let statements = statements(sql, args, statement_is_complete)?;
         if let Some(results) = self.write_in_transaction(&statements)? {
             return Ok(WriteReport { results, landed: Landed::in_transaction() });
         }
@@ -74,7 +81,7 @@ impl Replica {
     }
 
     /// Lets the primary run something that writes, and brings it back.
-    pub(super) fn run(
+    pub(in crate::replica) fn run(
         &self,
         work: impl FnOnce(&dyn Primary, &Patience) -> Result<Executed>,
     ) -> Result<(Executed, Landed)> {
@@ -91,16 +98,16 @@ impl Replica {
     }
 
     /// Remembers an error for the status.
-    pub(super) fn noted<T>(&self, outcome: Result<T>) -> Result<T> {
+    pub(in crate::replica) fn noted<T>(&self, outcome: Result<T>) -> Result<T> {
         outcome.inspect_err(|error| self.syncer.counters.lock().failed(error))
     }
 
-    pub(super) fn patience(&self) -> Patience {
+    pub(in crate::replica) fn patience(&self) -> Patience {
         self.syncer.patience(SyncOptions::default())
     }
 
     /// What follows a write that succeeded: it is counted and brought back.
-    pub(super) fn land(
+    pub(in crate::replica) fn land(
         &self,
         before: Option<Position>,
         frame_no: Option<u64>,
@@ -149,7 +156,7 @@ impl Replica {
         executed
     }
 
-    pub(super) fn close_idle_echo(&self) {
+    pub(in crate::replica) fn close_idle_echo(&self) {
         self.echo.borrow_mut().take_if(|echo| echo.used.elapsed() >= STREAM_IDLE);
     }
 
@@ -195,7 +202,7 @@ impl Replica {
         while echo.stream.position().map(|position| position.at) < Some(frame_no) {
             let base =
                 echo.stream.position().map_or(Base::Everything { replaces: None }, Base::Since);
-            let mut apply = Apply::new(&self.syncer.file, base);
+            let mut apply = Assembly::new(&self.syncer.file, base);
             let streamed = echo.stream.next(&mut apply, &patience);
             match streamed {
                 Ok(streamed) if !streamed.ended && !streamed.idle => {

@@ -21,13 +21,13 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use super::run::Run;
+use super::coalesce::Coalescer;
 use super::wal_index::{CHECKPOINT_LOCK, LOG_READERS, WRITE_LOCK, WalIndex};
 use crate::error::{Error, Kind, Result};
 use crate::fault;
 use crate::host::file::{DatabaseFile, SharedLock, WalFile};
 use crate::host::{Connection, random_u32};
-use crate::primary::Cancelled;
+use crate::patience::Patience;
 use crate::units::{PAGE_SIZE, PageImage, PageNo};
 use crate::wal::checksum::{Checksum, WordOrder};
 use crate::wal::frame::{self, FrameHeader};
@@ -35,13 +35,6 @@ use crate::wal::header::{self, WalHeader};
 use crate::wal::index::{self, IndexHeader};
 use crate::wal::next_salt;
 use crate::wal::page1::{self, Owner, Stamp};
-
-/// How long to wait for local locks.
-#[derive(Clone)]
-pub struct LockPatience {
-    pub timeout: Duration,
-    pub cancelled: Cancelled,
-}
 
 /// Where a page of this transaction went.
 #[derive(Clone, Copy)]
@@ -52,7 +45,7 @@ enum Place {
     File,
 }
 
-pub struct Transaction<'f> {
+pub struct Draft<'f> {
     database: DatabaseFile<'f>,
     wal: WalFile<'f>,
     index: WalIndex<'f>,
@@ -72,8 +65,8 @@ pub struct Transaction<'f> {
     /// been written, so that checksums from there on are wrong.
     stale_from: Option<u32>,
     places: HashMap<PageNo, Place>,
-    log_run: Run,
-    file_run: Run,
+    log_run: Coalescer,
+    file_run: Coalescer,
     /// Size of the database file in bytes before this transaction.
     file_size: u64,
     wrote_file: bool,
@@ -86,11 +79,11 @@ pub struct Transaction<'f> {
     keep_file: bool,
 }
 
-impl<'f> Transaction<'f> {
+impl<'f> Draft<'f> {
     /// Takes the locks and looks at what is there. `connection` must be in WAL
     /// mode, on a replica.
-    pub fn begin(connection: &'f Connection, patience: &LockPatience) -> Result<Transaction<'f>> {
-        let mut transaction = Transaction::begin_unstamped(connection, patience)?;
+    pub fn begin(connection: &'f Connection, patience: &Patience) -> Result<Draft<'f>> {
+        let mut transaction = Draft::begin_unstamped(connection, patience)?;
         match page1::owner(transaction.page_1.as_slice()) {
             Owner::Replica(stamp) => transaction.stamp = stamp,
             Owner::LaterVersion(version) => return Err(later_version(version)),
@@ -104,11 +97,8 @@ impl<'f> Transaction<'f> {
         Ok(transaction)
     }
 
-    /// Like [`Transaction::begin`] on a file that is to become a replica.
-    pub fn begin_unstamped(
-        connection: &'f Connection,
-        patience: &LockPatience,
-    ) -> Result<Transaction<'f>> {
+    /// Like [`Draft::begin`] on a file that is to become a replica.
+    pub fn begin_unstamped(connection: &'f Connection, patience: &Patience) -> Result<Draft<'f>> {
         let database = connection.database_file()?;
         if database.has_moved() {
             return Err(Error::new(
@@ -120,7 +110,7 @@ impl<'f> Transaction<'f> {
         let wal = connection.wal_file()?;
         let index = WalIndex::new(database);
         let (write, header) = lock_for_writing(connection, database, &index, patience)?;
-        let mut transaction = Transaction {
+        let mut transaction = Draft {
             checkpoint: database.try_lock(CHECKPOINT_LOCK, 1)?,
             file_size: database.size()?,
             checksum: header.frame_checksum,
@@ -134,8 +124,8 @@ impl<'f> Transaction<'f> {
             appended: Vec::new(),
             stale_from: None,
             places: HashMap::new(),
-            log_run: Run::default(),
-            file_run: Run::default(),
+            log_run: Coalescer::default(),
+            file_run: Coalescer::default(),
             wrote_file: false,
             size: 0,
             stamp: Stamp::default(),
@@ -183,7 +173,7 @@ impl<'f> Transaction<'f> {
         }
     }
 
-    /// Like [`Transaction::write`], but leaves a page alone that readers see
+    /// Like [`Draft::write`], but leaves a page alone that readers see
     /// with this very content.
     pub fn write_if_changed(&mut self, page: PageNo, image: &PageImage) -> Result<()> {
         if page.0 <= self.size && !self.places.contains_key(&page) {
@@ -381,7 +371,7 @@ impl<'f> Transaction<'f> {
     }
 }
 
-impl Drop for Transaction<'_> {
+impl Drop for Draft<'_> {
     /// Pages that were written beyond the end of the file and not committed
     /// would be harmless there; they are cut off to leave no trace. The CKPT
     /// lock is still held, and nobody reads that far.
@@ -398,7 +388,7 @@ fn lock_for_writing<'f>(
     connection: &'f Connection,
     database: DatabaseFile<'f>,
     index: &WalIndex<'f>,
-    patience: &LockPatience,
+    patience: &Patience,
 ) -> Result<(SharedLock<'f>, IndexHeader)> {
     let deadline = Instant::now() + patience.timeout;
     let mut pause = Duration::from_millis(1);

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use crate::proto::value::Value;
+use crate::sqltext::value::Value;
 
 /// One SQL statement with its positional arguments.
 #[derive(Clone, Debug, PartialEq)]

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use socket2::{SockRef, TcpKeepalive};
 
 use super::transport::{Fault, SLICE};
-use crate::primary::Patience;
+use crate::patience::Patience;
 
 /// How long an address may stay silent before the next one is tried beside it
 /// (RFC 8305 calls it the connection attempt delay).

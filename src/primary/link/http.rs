@@ -18,9 +18,9 @@ use ureq::unversioned::transport::{Connector as _, RustlsConnector};
 use ureq::{Agent, BodyReader, http};
 
 use self::transport::{Fault, NoResolver, TcpConnector, Trace, Tracking, during};
-use super::Patience;
 use super::url::Endpoint;
 use crate::error::{Error, Kind, Result};
+use crate::patience::Patience;
 
 /// Unused connections are closed after this time: most balancers and
 /// firewalls on the way forget them later than that.
@@ -43,7 +43,7 @@ pub(super) struct Http {
 }
 
 /// One request; always a POST.
-pub(super) struct Post<'a> {
+pub(crate) struct Post<'a> {
     /// Below the primary's URL, or a whole URL where the primary said so.
     pub path: &'a str,
     pub headers: &'a [(&'static str, String)],
@@ -54,7 +54,7 @@ pub(super) struct Post<'a> {
 
 /// A request that got no answer.
 #[derive(Debug)]
-pub(super) struct Lost {
+pub(crate) struct Lost {
     pub error: Error,
     /// The whole request left this machine: the primary may have acted on it.
     pub sent: bool,
@@ -275,7 +275,7 @@ fn read_certificates(path: &Path) -> Result<Vec<Certificate<'static>>> {
 }
 
 /// An answer whose head has come.
-pub(super) struct Answer {
+pub(crate) struct Answer {
     status: u16,
     headers: http::HeaderMap,
     body: BodyReader<'static>,

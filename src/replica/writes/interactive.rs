@@ -4,11 +4,12 @@
 //! A transaction that was lost is remembered until the caller ends it, or the
 //! rest of its statements would each take effect alone.
 
-use super::Replica;
+use super::Landed;
 use super::query::is_read;
-use super::write::Landed;
 use crate::error::{Error, Kind, Result};
-use crate::primary::{Mode, Patience, RemoteTransaction, Statement, StatementResult};
+use crate::patience::Patience;
+use crate::primary::{Mode, RemoteTransaction, Statement, StatementResult};
+use crate::replica::Replica;
 
 /// The transaction of a connection.
 #[derive(Default)]
@@ -72,7 +73,7 @@ impl Replica {
     }
 
     /// None if no transaction is open.
-    pub(super) fn write_in_transaction(
+    pub(in crate::replica) fn write_in_transaction(
         &self,
         statements: &[Statement],
     ) -> Result<Option<Vec<StatementResult>>> {
@@ -103,7 +104,7 @@ impl Replica {
     }
 
     /// None if no transaction is open.
-    pub(super) fn query_in_transaction(
+    pub(in crate::replica) fn query_in_transaction(
         &self,
         statement: &Statement,
     ) -> Result<Option<StatementResult>> {
@@ -111,7 +112,7 @@ impl Replica {
     }
 
     /// Runs `work` in the open transaction for writes, if there is one.
-    pub(super) fn in_write_transaction<T>(
+    pub(in crate::replica) fn in_write_transaction<T>(
         &self,
         work: impl FnOnce(&mut dyn RemoteTransaction, &Patience) -> Result<T>,
     ) -> Result<Option<T>> {
@@ -121,7 +122,7 @@ impl Replica {
         })
     }
 
-    pub(super) fn has_open_transaction(&self) -> bool {
+    pub(in crate::replica) fn has_open_transaction(&self) -> bool {
         !matches!(&*self.interactive.borrow(), Interactive::None)
     }
 

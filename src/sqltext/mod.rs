@@ -1,0 +1,9 @@
+//! SQL as text: values, statements, their parameters, and how a script is cut
+//! into statements.
+//!
+//! Everything here is pure, and nothing parses SQL further than its tokens.
+
+pub mod parameters;
+pub mod script;
+pub mod statement;
+pub mod value;
