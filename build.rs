@@ -11,10 +11,10 @@ fn main() {
     println!("cargo:rerun-if-env-changed=SOURCE_DATE_EPOCH");
     // A new commit rebuilds what is shipped; while developing, a commit that
     // is one behind is better than a rebuild after each `git commit`.
-    if std::env::var("PROFILE").as_deref() == Ok("release")
-        && let Some(log) = git(&["rev-parse", "--git-path", "logs/HEAD"])
-        && std::path::Path::new(&log).exists()
-    {
+    let is_release = std::env::var("PROFILE").as_deref() == Ok("release");
+    let log = git(&["rev-parse", "--git-path", "logs/HEAD"])
+        .filter(|log| is_release && std::path::Path::new(log).exists());
+    if let Some(log) = log {
         println!("cargo:rerun-if-changed={log}");
     }
     let commit = git(&["rev-parse", "--short=12", "HEAD"]).unwrap_or_else(|| "unknown".to_owned());

@@ -22,7 +22,7 @@ install_package() {
 
 # The Python environment with the packages of .ci/requirements.txt.
 venv() {
-    command -v cargo >/dev/null || fail "cargo is missing; install Rust 1.95 or newer and run make again"
+    command -v cargo >/dev/null || fail "cargo is missing; install Rust 1.85 or newer and run make again"
     command -v gcc >/dev/null || install_package gcc gcc
     command -v python3 >/dev/null || install_package python3 python3
     python3 -c 'import ensurepip, venv' 2>/dev/null || install_package python3-venv "Python's venv module"

@@ -209,7 +209,7 @@ fn lie(frames: &mut Vec<Frame>, told: usize, head: &mut u64, random: &mut Random
 fn pages_of(db: &Path) -> Vec<Image> {
     sql(db, "PRAGMA wal_checkpoint(TRUNCATE);");
     let bytes = std::fs::read(db).expect("bytes");
-    assert!(bytes.len().is_multiple_of(PAGE), "{} bytes", bytes.len());
+    assert!(bytes.len() % PAGE == 0, "{} bytes", bytes.len());
     bytes.chunks(PAGE).map(|page| page.try_into().expect("a page")).collect()
 }
 

@@ -254,8 +254,48 @@ fn files_are_short_finished_and_say_what_they_are() {
     none(findings);
 }
 
+/// Debian 13 ships Rust 1.85; `if let ... && ...` came with 1.88. What the
+/// standard library got later, clippy knows from `rust-version`.
+#[test]
+fn the_oldest_rust_that_we_promise_can_read_it() {
+    let mut findings = Vec::new();
+    for source in sources() {
+        for line in let_chains(&source.code()) {
+            findings.push(format!("src/{}:{line}: a let-chain needs Rust 1.88", source.path));
+        }
+    }
+    none(findings);
+}
+
+/// The lines on which a condition that binds something goes on with `&&`.
+fn let_chains(code: &str) -> Vec<usize> {
+    let mut lines = Vec::new();
+    for (start, _) in code.match_indices("if let ").chain(code.match_indices("while let ")) {
+        let mut depth = 0;
+        for (at, letter) in code[start..].char_indices() {
+            match letter {
+                '(' | '[' => depth += 1,
+                ')' | ']' => depth -= 1,
+                '{' if depth == 0 => break,
+                '&' if depth == 0 && code[start + at..].starts_with("&& ") => {
+                    lines.push(1 + code[..start].matches('\n').count());
+                    break;
+                }
+                _ => {}
+            }
+        }
+    }
+    for (start, _) in code.match_indices("&& let ") {
+        lines.push(1 + code[..start].matches('\n').count());
+    }
+    lines
+}
+
 #[test]
 fn the_rules_see_what_they_should() {
+    assert_eq!(let_chains("if a\n && let Some(b) = c {"), [2]);
+    assert_eq!(let_chains("if let Some(b) = c\n && b {"), [1]);
+    assert_eq!(let_chains("if let Some(b) = c(d && e) {\n f && g }").len(), 0);
     let code =
         "use crate::{error::Result, replica::{attach, sync}, wal};\nfn f() { crate::host::g() }";
     let used: Vec<String> = modules_used(code).into_iter().collect();

@@ -91,9 +91,8 @@ impl Stream for LogStream {
             streamed.ended = read == 0 || reader.status().is_some();
             // In the middle of a transaction there is nothing to show: the
             // rest of it is on its way.
-            if !at.open
-                && let Some(commit) = at.pending.take()
-            {
+            let complete = if at.open { None } else { at.pending.take() };
+            if let Some(commit) = complete {
                 sink.commit(commit, false)?;
                 self.position = Some(commit.position);
                 return Ok(streamed);

@@ -322,9 +322,8 @@ impl<'a> Pull<'a> {
     /// A later pull may start from here with the same session.
     fn remember_head(&self, session: &Session) {
         let last = self.at.next.checked_sub(1);
-        if let Some(known) = self.sqld.session.lock().as_mut()
-            && known.token == session.token
-        {
+        let mut known = self.sqld.session.lock();
+        if let Some(known) = known.as_mut().filter(|known| known.token == session.token) {
             known.head = known.head.max(last);
         }
     }

@@ -88,10 +88,11 @@ impl Sqld {
         requests: &[Request<'_>],
         patience: &Patience,
     ) -> Result<hrana::Answer> {
-        if !self.json_only.load(Ordering::Relaxed)
-            && let Some(answer) = self.pipeline_in(Encoding::Protobuf, line, requests, patience)?
-        {
-            return Ok(answer);
+        if !self.json_only.load(Ordering::Relaxed) {
+            let answer = self.pipeline_in(Encoding::Protobuf, line, requests, patience)?;
+            if let Some(answer) = answer {
+                return Ok(answer);
+            }
         }
         let answer = self.pipeline_in(Encoding::Json, line, requests, patience)?;
         self.json_only.store(true, Ordering::Relaxed);
