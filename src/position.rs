@@ -1,53 +1,109 @@
 //! Where a database stands in a primary's history.
 //!
-//! The ground on which store and primary agree; knows neither.
+//! The ground on which store and primary agree; knows neither. How a position
+//! is written into page 1 is decided here too, so that nobody else has to know
+//! how frame numbers and revisions are told apart.
 
-/// 48-bit fingerprint of the text that names a primary's history (sqld: its
-/// log id). Two histories with one fingerprint are taken for the same.
+use crate::units::FrameNo;
+
+/// 48-bit fingerprint of a text: of the name of a primary's history (sqld: its
+/// log id), or of one of its states. Two texts with one fingerprint are taken
+/// for the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct LogFingerprint(pub u64);
+pub struct Fingerprint(u64);
 
-impl LogFingerprint {
-    /// FNV-1a, folded to the 48 bits that the stamp in page 1 has room for;
-    /// never 0, which means "no history".
-    pub fn of(log_id: &str) -> LogFingerprint {
-        let hash = log_id.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+impl Fingerprint {
+    /// FNV-1a, folded to the 48 bits that page 1 has room for; never 0, which
+    /// means "no history" there.
+    pub fn of(text: &str) -> Fingerprint {
+        let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
         });
-        LogFingerprint(((hash >> 48) ^ (hash & 0xffff_ffff_ffff)).max(1))
+        Fingerprint(((hash >> 48) ^ (hash & MASK)).max(1))
     }
+}
+
+const MASK: u64 = (1 << 48) - 1;
+
+/// Set in the second number of an encoded position where it is no number of a
+/// frame.
+const REVISION: u64 = 1 << 47;
+
+/// Which state of a history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Place {
+    /// The one after this frame: the primary counts them.
+    Frame(FrameNo),
+    /// The one whose name has this fingerprint: names have no order.
+    Revision(Fingerprint),
 }
 
 /// Where a database stands in a primary's history.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Position {
-    pub log: LogFingerprint,
-    /// Number of the last frame it holds. A protocol without frame numbers
-    /// puts a hash of its revision here, which is as wide as the stamp in page
-    /// 1 has room for and has the highest of its 48 bits set.
-    pub at: u64,
+    pub history: Fingerprint,
+    pub place: Place,
 }
 
-/// Set in `Position::at` where that is no number of a frame. No log has that
-/// many frames.
-const REVISION: u64 = 1 << 47;
-
 impl Position {
-    /// Where a database stands in a history whose states have names and no
-    /// order that a client could know.
-    pub fn of_revision(log: LogFingerprint, revision: &str) -> Position {
-        Position { log, at: LogFingerprint::of(revision).0 | REVISION }
+    /// Bytes of an encoded position.
+    pub const SIZE: usize = 12;
+
+    /// Largest frame number that can be encoded. No log gets that far.
+    pub const MAX_FRAME: FrameNo = FrameNo(REVISION - 1);
+
+    /// The state after `frame`.
+    pub fn of_frame(history: Fingerprint, frame: FrameNo) -> Position {
+        Position { history, place: Place::Frame(frame) }
+    }
+
+    /// The state that the primary calls `revision`.
+    pub fn of_revision(history: Fingerprint, revision: &str) -> Position {
+        let Fingerprint(hash) = Fingerprint::of(revision);
+        Position { history, place: Place::Revision(Fingerprint(hash & !REVISION)) }
     }
 
     /// Number of the last frame, where the protocol has such numbers.
-    pub fn frame_no(self) -> Option<u64> {
-        (self.at & REVISION == 0).then_some(self.at)
+    pub fn frame_no(self) -> Option<FrameNo> {
+        match self.place {
+            Place::Frame(frame) => Some(frame),
+            Place::Revision(_) => None,
+        }
     }
 
     /// Whether it is known to hold all that `other` holds.
     pub fn covers(self, other: Position) -> bool {
-        let (here, there) = (self.frame_no(), other.frame_no());
-        self == other || (self.log == other.log && there.is_some() && here >= there)
+        match (self.place, other.place) {
+            (Place::Frame(here), Place::Frame(there)) => {
+                self.history == other.history && here >= there
+            }
+            _ => self == other,
+        }
+    }
+
+    /// As page 1 carries it: two numbers of 48 bits, big-endian. None where
+    /// the frame's number is too large.
+    pub fn encode(self) -> Option<[u8; Position::SIZE]> {
+        let at = match self.place {
+            Place::Frame(frame) if frame > Position::MAX_FRAME => return None,
+            Place::Frame(FrameNo(frame)) => frame,
+            Place::Revision(Fingerprint(hash)) => hash | REVISION,
+        };
+        let mut bytes = [0; Position::SIZE];
+        bytes[..6].copy_from_slice(&self.history.0.to_be_bytes()[2..]);
+        bytes[6..].copy_from_slice(&at.to_be_bytes()[2..]);
+        Some(bytes)
+    }
+
+    /// Reads what [`Position::encode`] made; None where there is no history.
+    pub fn decode(bytes: &[u8; Position::SIZE]) -> Option<Position> {
+        let number = |bytes: &[u8]| bytes.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte));
+        let (history, at) = (number(&bytes[..6]), number(&bytes[6..]));
+        let place = match at & REVISION {
+            0 => Place::Frame(FrameNo(at)),
+            _ => Place::Revision(Fingerprint(at & !REVISION)),
+        };
+        (history != 0).then_some(Position { history: Fingerprint(history), place })
     }
 }
 
@@ -57,16 +113,30 @@ mod tests {
 
     #[test]
     fn a_position_covers_those_that_are_known_to_be_before_it() {
-        let (log, other) = (LogFingerprint::of("a"), LogFingerprint::of("b"));
-        let frame = |at| Position { log, at };
+        let (history, other) = (Fingerprint::of("a"), Fingerprint::of("b"));
+        let frame = |number| Position::of_frame(history, FrameNo(number));
         assert!(frame(5).covers(frame(5)) && frame(5).covers(frame(4)));
-        assert!(!frame(5).covers(frame(6)) && !frame(5).covers(Position { log: other, at: 4 }));
-        assert_eq!(frame(5).frame_no(), Some(5));
+        assert!(!frame(5).covers(frame(6)));
+        assert!(!frame(5).covers(Position::of_frame(other, FrameNo(4))));
+        assert_eq!(frame(5).frame_no(), Some(FrameNo(5)));
 
-        let (one, two) = (Position::of_revision(log, "1"), Position::of_revision(log, "2"));
+        let (one, two) = (Position::of_revision(history, "1"), Position::of_revision(history, "2"));
         assert!(one.covers(one) && !one.covers(two) && !two.covers(one));
         assert!(!one.covers(frame(5)) && !frame(5).covers(one));
         assert_eq!(one.frame_no(), None);
-        assert!(one.at < 1 << 48, "fits the stamp");
+    }
+
+    #[test]
+    fn a_position_comes_back_from_its_bytes_and_a_frame_is_no_revision() {
+        let history = Fingerprint::of("a");
+        let last = Position::of_frame(history, Position::MAX_FRAME);
+        let mut all = vec![Position::of_frame(history, FrameNo(0)), last];
+        all.extend(["", "1", "2", "main:7"].map(|name| Position::of_revision(history, name)));
+        for position in all {
+            assert_eq!(Position::decode(&position.encode().unwrap()), Some(position));
+        }
+        let too_far = Position::of_frame(history, Position::MAX_FRAME.next());
+        assert_eq!(too_far.encode(), None);
+        assert_eq!(Position::decode(&[0; Position::SIZE]), None);
     }
 }

@@ -22,7 +22,7 @@ use replica::primary::{
     connect,
 };
 use replica::sqltext::value::Value;
-use replica::units::{PageImage, PageNo};
+use replica::units::{FrameNo, PageImage, PageNo};
 
 /// Remembers nothing.
 struct NoNotes;
@@ -167,7 +167,7 @@ fn commits_are_followed_one_by_one() {
         let pulled = memory.pull(&*primary).unwrap();
         assert_eq!((pulled.end, memory.commits), (PullEnd::UpToDate, 1));
         assert_eq!(pulled.head, Some(sqld.frame_no()));
-        assert_eq!(memory.position().unwrap().at, sqld.frame_no());
+        assert_eq!(memory.position().and_then(Position::frame_no), Some(FrameNo(sqld.frame_no())));
     }
     memory.assert_equals(&sqld);
     let idle = memory.pull(&*primary).unwrap();
@@ -348,7 +348,7 @@ fn a_primary_that_crashed_has_another_history() {
     let mut again = Memory::default();
     again.pull(&*primary).unwrap();
     again.assert_equals(&sqld);
-    assert_ne!(again.position().unwrap().log, memory.position().unwrap().log);
+    assert_ne!(again.position().unwrap().history, memory.position().unwrap().history);
 
     sqld.kill9();
     sqld.wipe();
@@ -364,7 +364,8 @@ fn a_position_beyond_the_head_is_another_history() {
     let mut memory = Memory::default();
     memory.pull(&*primary(&sqld.url())).unwrap();
     if let Some(commit) = &mut memory.committed {
-        commit.position.at += 1;
+        let beyond = commit.position.frame_no().unwrap().next();
+        commit.position = Position::of_frame(commit.position.history, beyond);
     }
     // With a new session, and with one that is known already.
     let primary = primary(&sqld.url());

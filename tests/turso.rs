@@ -255,6 +255,17 @@ fn nobody_writes_a_replica_by_accident(server: &mut dyn Server) {
     assert_replica_equals_primary(&db, server);
 }
 
+fn a_promoted_replica_is_written_and_says_which_frame_it_held(server: &mut dyn Server) {
+    let (_folder, db, mut shell) = replica(server);
+    server.execute("INSERT INTO t(x) VALUES (1)");
+    let held = shell.sync()["frame_no"].clone();
+    assert_eq!(held.is_null(), server.protocol() == "turso", "{held}");
+    let promoted = shell.json("SELECT replica_promote()");
+    assert_eq!(promoted["frame_no"], held, "{promoted}");
+    shell.close();
+    assert_eq!(sql(&db, "INSERT INTO t(x) VALUES (2); SELECT group_concat(x) FROM t"), "1,2");
+}
+
 fn an_interval_brings_changes_by_itself(server: &mut dyn Server) {
     let (_folder, db, shell) = replica(server);
     shell.close();
@@ -311,6 +322,7 @@ on_both! {
     a_primary_that_began_anew_is_followed_as_a_whole
     an_empty_primary_makes_an_empty_replica
     nobody_writes_a_replica_by_accident
+    a_promoted_replica_is_written_and_says_which_frame_it_held
     an_interval_brings_changes_by_itself
     live_brings_changes_by_itself_and_says_how
 }

@@ -26,7 +26,7 @@ use super::{Executed, Mode, Primary, Pulled, RemoteTransaction, Stream};
 use crate::change::Sink;
 use crate::error::{Error, Kind, Result};
 use crate::patience::Patience;
-use crate::position::{LogFingerprint, Position};
+use crate::position::{Fingerprint, Position};
 use crate::proto::grpc_web::{self, Event, Status};
 use crate::proto::sqld_log::{self, Frame, FrameReader, Shape};
 use crate::sqltext::statement::{Rows, Statement};
@@ -48,9 +48,22 @@ pub struct Sqld {
 struct Session {
     token: String,
     log_id: String,
-    log: LogFingerprint,
+    log: Fingerprint,
     /// The last frame when it said hello, or of a later pull.
     head: Option<u64>,
+}
+
+impl Session {
+    /// Whether its log is the one of `position`, and reached it when it was
+    /// last seen.
+    fn holds(&self, position: Position) -> bool {
+        self.head.is_some_and(|head| Position::of_frame(self.log, FrameNo(head)).covers(position))
+    }
+}
+
+/// Number of the first frame that a file at `from` lacks.
+fn first_missing(from: Option<Position>) -> u64 {
+    from.and_then(Position::frame_no).map_or(0, |last| last.next().0)
 }
 
 /// Why a call of the replication log came to nothing.
@@ -176,7 +189,7 @@ impl Sqld {
         let hello = sqld_log::hello(&message)?;
         let session = Session {
             token: hello.session_token,
-            log: LogFingerprint::of(&hello.log_id),
+            log: Fingerprint::of(&hello.log_id),
             log_id: hello.log_id,
             head: hello.head.map(|head| head.0),
         };

@@ -26,7 +26,7 @@ use super::{Executed, Mode, Notebook, Notes, Primary, Pulled, RemoteTransaction,
 use crate::change::Sink;
 use crate::error::{Error, Kind, Result};
 use crate::patience::Patience;
-use crate::position::{LogFingerprint, Position};
+use crate::position::{Fingerprint, Position};
 use crate::proto::turso::{self, CONTENT_TYPE, PULL_PATH, Part, Reader};
 use crate::sqltext::statement::{Rows, Statement};
 
@@ -44,7 +44,7 @@ struct Server {
     link: Link,
     /// Stands for the primary's address: revisions of two servers may have
     /// the same names.
-    log: LogFingerprint,
+    log: Fingerprint,
     notebook: Arc<dyn Notebook>,
     /// The last states that this process has seen, the newest last.
     revisions: Mutex<Vec<String>>,
@@ -67,7 +67,7 @@ impl Turso {
         let name = format!("turso {} {namespace}", endpoint.base());
         Ok(Turso(Arc::new(Server {
             link: Link::new("a Turso server", endpoint, token, options)?,
-            log: LogFingerprint::of(&name),
+            log: Fingerprint::of(&name),
             notebook,
             revisions: Mutex::default(),
             never_waits: AtomicBool::new(false),

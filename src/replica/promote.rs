@@ -6,13 +6,15 @@
 use super::{Replica, sidecar};
 use crate::error::Result;
 use crate::fault;
+use crate::position::Position;
 use crate::store::file::ReplicaFile;
 use crate::wal::page1;
 
 /// What was promoted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PromoteReport {
-    /// Number of the last frame it held as a replica.
+    /// Number of the last frame it held as a replica, where the protocol has
+    /// such numbers.
     pub frame_no: Option<u64>,
 }
 
@@ -29,7 +31,8 @@ impl Replica {
 impl ReplicaFile {
     fn promote(&self) -> Result<Option<u64>> {
         let transaction = self.begin()?;
-        let frame_no = transaction.stamp().position.map(|(_, at)| at);
+        let frame_no =
+            transaction.stamp().position.and_then(Position::frame_no).map(|frame| frame.0);
         let size = transaction.size();
         let mut page_1 = Box::new(*transaction.page_1());
         page1::promote(&mut page_1);

@@ -74,7 +74,7 @@ impl Counters {
         self.frames_received += streamed.frames;
         self.pages_written += apply.pages_written();
         if let Some(reached) = apply.reached() {
-            self.primary_frame_no = reached.frame_no();
+            self.primary_frame_no = reached.frame_no().map(|frame| frame.0);
         }
     }
 
@@ -133,7 +133,8 @@ pub struct Status {
 
 impl Replica {
     pub fn status(&self) -> Result<Status> {
-        let frame_no = self.syncer.file.position()?.and_then(Position::frame_no);
+        let frame_no =
+            self.syncer.file.position()?.and_then(Position::frame_no).map(|frame| frame.0);
         let counters = self.syncer.counters.lock();
         let lag = counters.primary_frame_no.map(|head| match frame_no {
             Some(at) => head.saturating_sub(at),

@@ -12,7 +12,7 @@ use crate::host::{HostDb, threadsafe};
 use crate::patience::{Cancelled, Patience};
 use crate::position::Position;
 use crate::primary::{Primary, PullEnd};
-use crate::store::assembly::{Assembly, Base, Watch};
+use crate::store::assembly::{Assembly, Base, Taken, Watch, overtaken};
 use crate::store::file::ReplicaFile;
 
 /// How often a pull starts over because another process changed the file's
@@ -173,7 +173,9 @@ impl Syncer {
         if empty {
             report.frame_no = None;
             let mut apply = Assembly::new(&self.file, Base::Everything { replaces: at });
-            apply.replace_with_nothing()?;
+            if apply.replace_with_nothing()? == Taken::Overtaken {
+                return Ok(Attempt::Conflict(overtaken()));
+            }
             report.pages_written += apply.pages_written();
             return Ok(Attempt::Done);
         }
@@ -190,7 +192,7 @@ impl Syncer {
         let mut apply = Assembly::new(&self.file, base).watched_by(self.watch.as_ref());
         let outcome = self.primary.pull(from, &mut apply, &self.patience(options));
         report.pages_written += apply.pages_written();
-        let (conflict, reached) = (apply.conflict(), apply.reached());
+        let (conflict, reached) = (apply.overtaken(), apply.reached());
         drop(apply);
         let pulled = match outcome {
             Err(error) if conflict => return Ok(Step::Conflict(error)),
@@ -202,7 +204,7 @@ impl Syncer {
         self.counters.lock().primary_frame_no =
             pulled.head.filter(|_| pulled.end == PullEnd::UpToDate);
         if pulled.end == PullEnd::UpToDate {
-            report.frame_no = reached.or(from).and_then(Position::frame_no);
+            report.frame_no = reached.or(from).and_then(Position::frame_no).map(|frame| frame.0);
             if reached.is_none() {
                 // An empty primary still makes an empty file a replica.
                 self.file.become_replica()?;

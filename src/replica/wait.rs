@@ -41,7 +41,7 @@ impl Syncer {
         let started = Instant::now();
         loop {
             let position = self.file.position()?;
-            let at = position.and_then(Position::frame_no);
+            let at = position.and_then(Position::frame_no).map(|frame| frame.0);
             if position.is_some() && at.is_none() {
                 return Err(Error::new(
                     Kind::Misuse,

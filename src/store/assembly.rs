@@ -10,9 +10,9 @@ use super::draft::Draft;
 use super::file::ReplicaFile;
 use super::page_buffer::PageBuffer;
 use super::page_set::PageSet;
-use crate::change::{Commit, Sink};
+use crate::change::{Change, Commit, Sink};
 use crate::error::{Error, Kind, Result};
-use crate::position::{LogFingerprint, Position};
+use crate::position::Position;
 use crate::units::{PageImage, PageNo};
 use crate::wal::page1::{self, Stamp};
 
@@ -26,14 +26,28 @@ pub enum Base {
     Everything { replaces: Option<Position> },
 }
 
-/// Why a pull's pages no longer fit the file.
+/// What came of a change that was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// Readers see nothing of it yet.
+    More,
+    /// The file is at this position now: its readers see the state, or a later
+    /// one that somebody else brought.
+    Published(Position),
+    /// Another process put the file into another history, so these pages no
+    /// longer fit. All that follows is dropped; a pull has to start over from
+    /// where the file is now.
+    Overtaken,
+}
+
+/// Whether a pull's pages fit the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
     Fits,
     /// Somebody else has brought the file at least as far.
     AlreadyThere,
     /// Somebody else has put it into another history.
-    Conflict,
+    Overtaken,
 }
 
 /// Is told how far a pull is: frames covered, and all there are to cover.
@@ -55,7 +69,7 @@ pub struct Assembly<'f> {
     transaction: Option<Draft<'f>>,
     pages_written: u64,
     reached: Option<Position>,
-    conflict: bool,
+    overtaken: bool,
     watch: Option<&'f Watch>,
 }
 
@@ -72,7 +86,7 @@ impl<'f> Assembly<'f> {
             transaction: None,
             pages_written: 0,
             reached: None,
-            conflict: false,
+            overtaken: false,
             watch: None,
         }
     }
@@ -94,41 +108,93 @@ impl<'f> Assembly<'f> {
 
     /// Whether another process changed the file's history meanwhile, so that
     /// the pull has to start over from where the file is now.
-    pub fn conflict(&self) -> bool {
-        self.conflict
+    pub fn overtaken(&self) -> bool {
+        self.overtaken
+    }
+
+    /// Takes what comes next.
+    pub fn take(&mut self, change: Change<'_>) -> Result<Taken> {
+        if self.overtaken {
+            return Ok(Taken::Overtaken);
+        }
+        match change {
+            Change::Page(page, image) => self.take_page(page, image),
+            Change::Commit { position, size, more } => {
+                self.take_commit(Commit { position, size }, more)
+            }
+        }
+    }
+
+    fn take_page(&mut self, page: PageNo, image: &PageImage) -> Result<Taken> {
+        self.received.insert(page);
+        self.highest = self.highest.max(page);
+        match page {
+            PageNo::FIRST => self.page_1 = Some(Box::new(*image)),
+            PageNo::LOCK => {}
+            page => {
+                if !self.buffer.has_room() && !self.buffer.contains(page) && !self.spill()? {
+                    return Ok(Taken::Overtaken);
+                }
+                self.buffer.put(page, image);
+            }
+        }
+        Ok(Taken::More)
+    }
+
+    fn take_commit(&mut self, commit: Commit, more: bool) -> Result<Taken> {
+        if commit.size == 0 {
+            return Err(Error::new(Kind::Protocol, "the primary sent a commit of no pages"));
+        }
+        if commit.size < self.highest.0 {
+            // A database that grows again brings these pages again.
+            self.highest = PageNo(commit.size);
+            self.received.cut(self.highest);
+        }
+        self.smallest_size = self.smallest_size.min(commit.size);
+        // A first sync or a reset shows nothing before it is complete.
+        let whole = matches!(self.base, Base::Everything { .. });
+        if !more || (!whole && self.buffer.is_nearly_full()) {
+            return self.publish(commit);
+        }
+        Ok(Taken::More)
     }
 
     fn verdict(&self, stamp: &Stamp, commit: Option<&Commit>) -> Verdict {
         let present = stamp.position;
         match self.base {
             Base::Everything { replaces } => {
-                let expected = replaces.map(|position| (position.log.0, position.at));
-                if present == expected { Verdict::Fits } else { Verdict::Conflict }
+                if present == replaces {
+                    Verdict::Fits
+                } else {
+                    Verdict::Overtaken
+                }
             }
             Base::Since(base) => {
-                let present = present.map(|(log, at)| Position { log: LogFingerprint(log), at });
                 let covers = |position| present.is_some_and(|present| present.covers(position));
                 match commit {
                     Some(commit) if covers(commit.position) => Verdict::AlreadyThere,
                     // In between: the pages are the last images of all that
                     // changed since the base, so they make the same state.
                     _ if covers(base) => Verdict::Fits,
-                    _ => Verdict::Conflict,
+                    _ => Verdict::Overtaken,
                 }
             }
         }
     }
 
-    /// Moves the buffer to where readers do not look yet.
-    fn spill(&mut self) -> Result<()> {
+    /// Moves the buffer to where readers do not look yet; false if the pages no
+    /// longer fit the file.
+    fn spill(&mut self) -> Result<bool> {
         if self.transaction.is_none() {
             let transaction = self.file.begin()?;
-            if self.verdict(&transaction.stamp(), None) == Verdict::Conflict {
-                return self.give_up();
+            if self.verdict(&transaction.stamp(), None) == Verdict::Overtaken {
+                self.give_up();
+                return Ok(false);
             }
             self.transaction = Some(transaction);
         }
-        self.write_buffer(u32::MAX)
+        self.write_buffer(u32::MAX)?;
+        Ok(true)
     }
 
     fn write_buffer(&mut self, size: u32) -> Result<()> {
@@ -145,30 +211,30 @@ impl<'f> Assembly<'f> {
         Ok(())
     }
 
-    fn publish(&mut self, commit: Commit) -> Result<()> {
+    fn publish(&mut self, commit: Commit) -> Result<Taken> {
         if self.transaction.is_none() {
             self.transaction = Some(self.file.begin()?);
         }
-        let Some(transaction) = &self.transaction else { return Ok(()) };
+        let Some(transaction) = &self.transaction else { return Ok(Taken::More) };
         let stamp = transaction.stamp();
         match self.verdict(&stamp, Some(&commit)) {
-            Verdict::Conflict => return self.give_up(),
+            Verdict::Overtaken => return Ok(self.give_up()),
             Verdict::AlreadyThere => {
                 self.transaction = None;
-                self.settle(commit);
-                return Ok(());
+                return Ok(self.settle(commit));
             }
             Verdict::Fits => {}
         }
         self.refuse_what_cannot_be(transaction, &commit)?;
         let page_1 = self.next_page_1(transaction, &stamp, &commit)?;
         self.write_buffer(commit.size)?;
-        let Some(transaction) = self.transaction.take() else { return Ok(()) };
+        let Some(transaction) = self.transaction.take() else { return Ok(Taken::More) };
         self.pages_written += transaction.pages_written() + 1;
         let durable = matches!(self.base, Base::Everything { .. });
         transaction.publish(&page_1, commit.size, durable)?;
-        self.settle(commit);
-        self.file.checkpoint_if_due()
+        let taken = self.settle(commit);
+        self.file.checkpoint_if_due()?;
+        Ok(taken)
     }
 
     /// A commit that cannot be one: SQLite writes every page that it adds to a
@@ -188,8 +254,8 @@ impl<'f> Assembly<'f> {
                 ),
             ));
         }
-        if commit.position.at > page1::MAX_POSITION {
-            let text = format!("the primary sent frame {}: too many", commit.position.at);
+        if let Some(frame) = commit.position.frame_no().filter(|no| *no > Position::MAX_FRAME) {
+            let text = format!("the primary sent frame {}: too many", frame.0);
             return Err(Error::new(Kind::Protocol, text));
         }
         Ok(())
@@ -203,7 +269,7 @@ impl<'f> Assembly<'f> {
         stamp: &Stamp,
         commit: &Commit,
     ) -> Result<Box<PageImage>> {
-        let position = Some((commit.position.log.0, commit.position.at));
+        let position = Some(commit.position);
         let whole = matches!(self.base, Base::Everything { .. });
         let Some(new) = &self.page_1 else {
             let mut page_1 = Box::new(*transaction.page_1());
@@ -227,11 +293,11 @@ impl<'f> Assembly<'f> {
     }
 
     /// Makes the file an empty database without a position, as its primary is.
-    pub fn replace_with_nothing(&mut self) -> Result<()> {
+    pub fn replace_with_nothing(&mut self) -> Result<Taken> {
         let transaction = self.file.begin()?;
         let stamp = transaction.stamp();
-        if self.verdict(&stamp, None) == Verdict::Conflict {
-            return self.give_up();
+        if self.verdict(&stamp, None) == Verdict::Overtaken {
+            return Ok(self.give_up());
         }
         // Not 0: with no position either, that is the stamp of a file that no
         // reader has ever seen longer than one page.
@@ -239,64 +305,46 @@ impl<'f> Assembly<'f> {
         let mut page_1 = page1::empty();
         page1::patch(&mut page_1, &Stamp { position: None, cookie_shift }, 1);
         self.pages_written += 1;
-        transaction.publish(&page_1, 1, true)
+        transaction.publish(&page_1, 1, true)?;
+        Ok(Taken::More)
     }
 
     /// What was published is the base of what follows.
-    fn settle(&mut self, commit: Commit) {
+    fn settle(&mut self, commit: Commit) -> Taken {
         self.base = Base::Since(commit.position);
         self.reached = Some(commit.position);
         self.buffer.clear();
         self.received = PageSet::default();
         self.smallest_size = u32::MAX;
         self.page_1 = None;
+        Taken::Published(commit.position)
     }
 
     /// Ends the pull: its pages do not fit the file any more.
-    fn give_up(&mut self) -> Result<()> {
-        self.conflict = true;
+    fn give_up(&mut self) -> Taken {
+        self.overtaken = true;
         self.transaction = None;
         self.buffer.clear();
-        Err(Error::new(
-            Kind::Busy,
-            "another process changed what this file replicates at the same time; try again",
-        ))
+        Taken::Overtaken
     }
+}
+
+/// What a pull that was overtaken says if it is overtaken each time.
+pub fn overtaken() -> Error {
+    Error::new(
+        Kind::Busy,
+        "another process changed what this file replicates at the same time; try again",
+    )
 }
 
 impl Sink for Assembly<'_> {
     fn page(&mut self, page: PageNo, image: &PageImage) -> Result<()> {
-        self.received.insert(page);
-        self.highest = self.highest.max(page);
-        match page {
-            PageNo::FIRST => self.page_1 = Some(Box::new(*image)),
-            PageNo::LOCK => {}
-            page => {
-                if !self.buffer.has_room() && !self.buffer.contains(page) {
-                    self.spill()?;
-                }
-                self.buffer.put(page, image);
-            }
-        }
-        Ok(())
+        or_overtaken(self.take(Change::Page(page, image))?)
     }
 
     fn commit(&mut self, commit: Commit, more: bool) -> Result<()> {
-        if commit.size == 0 {
-            return Err(Error::new(Kind::Protocol, "the primary sent a commit of no pages"));
-        }
-        if commit.size < self.highest.0 {
-            // A database that grows again brings these pages again.
-            self.highest = PageNo(commit.size);
-            self.received.cut(self.highest);
-        }
-        self.smallest_size = self.smallest_size.min(commit.size);
-        // A first sync or a reset shows nothing before it is complete.
-        let whole = matches!(self.base, Base::Everything { .. });
-        if !more || (!whole && self.buffer.is_nearly_full()) {
-            return self.publish(commit);
-        }
-        Ok(())
+        let Commit { position, size } = commit;
+        or_overtaken(self.take(Change::Commit { position, size, more })?)
     }
 
     fn progress(&mut self, done: u64, total: Option<u64>) {
@@ -304,4 +352,9 @@ impl Sink for Assembly<'_> {
             watch(done, total);
         }
     }
+}
+
+/// A sink that was overtaken has to end the pull by an error.
+fn or_overtaken(taken: Taken) -> Result<()> {
+    if taken == Taken::Overtaken { Err(overtaken()) } else { Ok(()) }
 }

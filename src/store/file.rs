@@ -11,7 +11,7 @@ use crate::error::{Error, Kind, Result};
 use crate::fault;
 use crate::host::{Checkpoint, Connection, HostDb};
 use crate::patience::Patience;
-use crate::position::{LogFingerprint, Position};
+use crate::position::Position;
 use crate::units::{PAGE_SIZE, PageNo};
 use crate::wal::frame;
 use crate::wal::page1::{self, Owner, Stamp};
@@ -172,7 +172,7 @@ impl ReplicaFile {
         if !self.ready.get() {
             return Ok(None);
         }
-        Ok(self.stamp()?.position.map(|(log, at)| Position { log: LogFingerprint(log), at }))
+        Ok(self.stamp()?.position)
     }
 
     /// Copies the log into the database if it has grown, and cuts its file

@@ -13,6 +13,7 @@
 //! |     92 | version-valid-for           | the change counter, so that 28 counts |
 
 use super::be32;
+use crate::position::Position;
 use crate::units::{PAGE_SIZE, PageImage};
 
 const MAGIC_TEXT: &[u8; 16] = b"SQLite format 3\0";
@@ -36,19 +37,15 @@ const STAMP_VERSION: u8 = 1;
 const READ_ONLY: u8 = 3;
 const WAL: u8 = 2;
 
-/// Largest frame number that a stamp has room for.
-pub const MAX_POSITION: u64 = (1 << 48) - 1;
-
 /// What a replica's page 1 says about itself, in the 20 reserved bytes at
-/// offset 72: 3 bytes name, 1 byte version, 6 bytes fingerprint of the
-/// primary's log, 6 bytes frame number, 4 bytes shift of the schema cookie.
+/// offset 72: 3 bytes name, 1 byte version, 12 bytes position, 4 bytes shift of
+/// the schema cookie.
 ///
 /// The position thus commits in the same WAL commit as the data.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stamp {
-    /// Fingerprint of the log and number of the last frame held, 48 bits each;
     /// None before the first sync.
-    pub position: Option<(u64, u64)>,
+    pub position: Option<Position>,
     /// What is added to the primary's schema cookie, so that a connection that
     /// stays open over a change of the primary's log sees a cookie it has
     /// never seen before and reads the schema again.
@@ -74,9 +71,10 @@ pub fn owner(page: &[u8]) -> Owner {
     if page[STAMP + 3] != STAMP_VERSION {
         return Owner::LaterVersion(page[STAMP + 3]);
     }
-    let log = be48(page, STAMP + 4);
+    let mut position = [0; Position::SIZE];
+    position.copy_from_slice(&page[STAMP + 4..STAMP + 16]);
     Owner::Replica(Stamp {
-        position: (log != 0).then(|| (log, be48(page, STAMP + 10))),
+        position: Position::decode(&position),
         cookie_shift: be32(page, STAMP + 16),
     })
 }
@@ -101,11 +99,10 @@ fn mark(page: &mut PageImage, stamp: &Stamp, size: u32) {
     put32(page, DATABASE_SIZE, size);
     let change: [u8; 4] = std::array::from_fn(|i| page[CHANGE_COUNTER + i]);
     page[VERSION_VALID_FOR..VERSION_VALID_FOR + 4].copy_from_slice(&change);
-    let (log, at) = stamp.position.unwrap_or((0, 0));
+    let position = stamp.position.and_then(Position::encode).unwrap_or_default();
     page[STAMP..STAMP + 3].copy_from_slice(STAMP_NAME);
     page[STAMP + 3] = STAMP_VERSION;
-    page[STAMP + 4..STAMP + 10].copy_from_slice(&log.to_be_bytes()[2..]);
-    page[STAMP + 10..STAMP + 16].copy_from_slice(&at.to_be_bytes()[2..]);
+    page[STAMP + 4..STAMP + 16].copy_from_slice(&position);
     put32(page, STAMP + 16, stamp.cookie_shift);
 }
 
@@ -174,23 +171,23 @@ fn put32(page: &mut PageImage, at: usize, value: u32) {
     page[at..at + 4].copy_from_slice(&value.to_be_bytes());
 }
 
-fn be48(bytes: &[u8], at: usize) -> u64 {
-    bytes[at..at + 6].iter().fold(0, |value, byte| value << 8 | u64::from(*byte))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::position::Fingerprint;
+    use crate::units::FrameNo;
 
-    const STAMP: Stamp =
-        Stamp { position: Some((0x1234_5678_9abc, 0xffff_ffff_fffe)), cookie_shift: 7 };
+    fn stamp(frame: u64) -> Stamp {
+        let position = Position::of_frame(Fingerprint::of("a log"), FrameNo(frame));
+        Stamp { position: Some(position), cookie_shift: 7 }
+    }
 
     #[test]
     fn the_stamp_comes_back_and_the_file_reads_as_read_only() {
         let mut page = empty();
         assert_eq!(owner(&page), Owner::Foreign);
-        patch(&mut page, &STAMP, 99);
-        assert_eq!(owner(&page[..100]), Owner::Replica(STAMP));
+        patch(&mut page, &stamp(1), 99);
+        assert_eq!(owner(&page[..100]), Owner::Replica(stamp(1)));
         assert_eq!((page[18], page[19]), (3, 2));
         assert_eq!((size(&page), schema_cookie(&page)), (99, 7));
         assert_eq!(page[24..28], page[92..96]);
@@ -199,8 +196,8 @@ mod tests {
     #[test]
     fn a_second_stamp_moves_the_position_but_not_the_cookie() {
         let mut page = empty();
-        patch(&mut page, &STAMP, 99);
-        let next = Stamp { position: Some((1, 2)), ..STAMP };
+        patch(&mut page, &stamp(1), 99);
+        let next = stamp(2);
         restamp(&mut page, &next, 98);
         assert_eq!(owner(&page), Owner::Replica(next));
         assert_eq!((size(&page), schema_cookie(&page)), (98, 7));
@@ -220,7 +217,7 @@ mod tests {
     #[test]
     fn a_stamp_of_a_later_version_is_told_apart() {
         let mut page = empty();
-        patch(&mut page, &STAMP, 1);
+        patch(&mut page, &stamp(1), 1);
         page[75] = 2;
         assert_eq!(owner(&page), Owner::LaterVersion(2));
         assert_eq!(owner(&page[..50]), Owner::Foreign);

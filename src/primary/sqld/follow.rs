@@ -2,7 +2,7 @@
 //! page that the primary commits, milliseconds after it did.
 
 use super::progress::Progress;
-use super::{CHUNK, Method, Refusal, Session, Sqld};
+use super::{CHUNK, Method, Refusal, Session, Sqld, first_missing};
 use crate::change::Sink;
 use crate::error::Result;
 use crate::patience::Patience;
@@ -29,10 +29,7 @@ pub(super) fn open(
     patience: &Patience,
 ) -> Result<Option<Box<dyn Stream>>> {
     let known = sqld.session.lock().clone();
-    let fits = |session: &Session| match from {
-        Some(from) => session.log == from.log && session.head >= Some(from.at),
-        None => true,
-    };
+    let fits = |session: &Session| from.is_none_or(|from| session.holds(from));
     let mut fresh = false;
     let mut session = match known.filter(fits) {
         Some(session) => session,
@@ -45,7 +42,7 @@ pub(super) fn open(
         if !fits(&session) {
             return Ok(None);
         }
-        let next = from.map_or(0, |from| from.at + 1);
+        let next = first_missing(from);
         let message = sqld_log::log_offset(crate::units::FrameNo(next));
         let method = Method::Stream;
         let answer = match sqld.call(method.name(), &message, Some(&session), patience) {

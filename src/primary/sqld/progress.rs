@@ -8,6 +8,7 @@ use crate::change::{Commit, Sink};
 use crate::error::{Error, Kind, Result};
 use crate::position::Position;
 use crate::proto::sqld_log::Frame;
+use crate::units::FrameNo;
 
 /// What the sink has been given.
 pub(super) struct Progress {
@@ -58,7 +59,7 @@ impl Progress {
     /// of a newer one.
     pub fn commit(&mut self, at: u64, size: u32, session: &Session) {
         if self.newest <= Some(at) {
-            let position = Position { log: session.log, at };
+            let position = Position::of_frame(session.log, FrameNo(at));
             self.pending = Some(Commit { position, size });
         }
     }

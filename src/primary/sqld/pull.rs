@@ -7,7 +7,7 @@
 
 use super::progress::Progress;
 use super::ranges::{self, Stretch};
-use super::{Backoff, Method, Refusal, Session, Sqld, Wanted};
+use super::{Backoff, Method, Refusal, Session, Sqld, Wanted, first_missing};
 use crate::change::Sink;
 use crate::error::{Error, Kind, Result};
 use crate::patience::Patience;
@@ -52,7 +52,7 @@ impl<'a> Pull<'a> {
         sink: &'a mut dyn Sink,
         patience: &'a Patience,
     ) -> Pull<'a> {
-        let next = from.map_or(0, |from| from.at + 1);
+        let next = first_missing(from);
         let at = Progress::new(next);
         Pull {
             sqld,
@@ -135,11 +135,7 @@ impl<'a> Pull<'a> {
         let known = self.sqld.session.lock().clone();
         match (known, self.from) {
             (Some(session), None) => Ok(Start::Session(session)),
-            (Some(session), Some(from))
-                if session.log == from.log && session.head >= Some(from.at) =>
-            {
-                Ok(Start::Session(session))
-            }
+            (Some(session), Some(from)) if session.holds(from) => Ok(Start::Session(session)),
             _ => self.hello(),
         }
     }
@@ -152,9 +148,7 @@ impl<'a> Pull<'a> {
         let empty = session.head.is_none();
         Ok(match self.from {
             None if empty => Start::End(PullEnd::UpToDate),
-            Some(from) if session.log != from.log || session.head < Some(from.at) => {
-                Start::End(PullEnd::Diverged { empty })
-            }
+            Some(from) if !session.holds(from) => Start::End(PullEnd::Diverged { empty }),
             _ => Start::Session(session),
         })
     }
@@ -193,7 +187,7 @@ impl<'a> Pull<'a> {
     }
 
     fn ranges(&mut self, session: &Session, last: u64) -> std::result::Result<(), Refusal> {
-        let first = self.from.map_or(0, |from| from.at + 1);
+        let first = first_missing(self.from);
         let stretch = Stretch { sqld: self.sqld, session, first, last, patience: self.patience };
         stretch.read(&mut self.at, self.sink, &mut self.bytes)
     }
@@ -201,7 +195,7 @@ impl<'a> Pull<'a> {
     /// One batch; yields how many frames it had.
     fn batch(&mut self, session: &Session) -> std::result::Result<u64, Refusal> {
         let Pull { sqld, sink, patience, at, bytes, head, from, .. } = self;
-        let first = from.map_or(0, |from| from.at + 1);
+        let first = first_missing(*from);
         let total = head.or(session.head).map(|head| (head + 1).saturating_sub(first));
         let mut count = 0;
         let wanted =

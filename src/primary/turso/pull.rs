@@ -29,7 +29,7 @@ pub(super) fn pull(
     let known = match from {
         None => None,
         // Whether it is empty shows when everything is pulled.
-        Some(from) if from.log != server.log => {
+        Some(from) if from.history != server.log => {
             pulled.end = PullEnd::Diverged { empty: false };
             return Ok((pulled, None));
         }

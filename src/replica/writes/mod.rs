@@ -22,6 +22,7 @@ use crate::sqltext::script::statements;
 use crate::sqltext::value::Value;
 use crate::store::assembly::{Assembly, Base};
 use crate::thread::at_once;
+use crate::units::FrameNo;
 
 /// A stream that was not used for this long is closed by the next write or
 /// sync rather than read: what has gathered in it comes faster by a pull.
@@ -167,7 +168,7 @@ impl Replica {
         frame_no: Option<u64>,
         changed: bool,
     ) -> Result<bool> {
-        let at = before.and_then(Position::frame_no);
+        let at = before.and_then(Position::frame_no).map(|frame| frame.0);
         match frame_no {
             Some(frame_no) if Some(frame_no) > at => {
                 let arrived = if self.options.live {
@@ -194,12 +195,12 @@ impl Replica {
         let mut slot = self.echo.borrow_mut();
         let Some(mut echo) = slot.take() else { return false };
         // Frame numbers of two histories say nothing of each other.
-        let log = |position: Option<Position>| position.map(|position| position.log);
+        let log = |position: Option<Position>| position.map(|position| position.history);
         if log(echo.stream.position()) != log(before) {
             return false;
         }
         let patience = self.syncer.patience(SyncOptions::default());
-        while echo.stream.position().map(|position| position.at) < Some(frame_no) {
+        while echo.stream.position().and_then(Position::frame_no) < Some(FrameNo(frame_no)) {
             let base =
                 echo.stream.position().map_or(Base::Everything { replaces: None }, Base::Since);
             let mut apply = Assembly::new(&self.syncer.file, base);
