@@ -4,15 +4,15 @@
 //!
 //! Nothing here touches the local file.
 
-mod auto;
-mod effect;
+mod detect;
+
 mod link;
-mod sqld;
-mod turso;
+mod pages;
+mod sql;
 
 use std::sync::Arc;
 
-use self::auto::Auto;
+use self::detect::Auto;
 use crate::change::Sink;
 use crate::error::{Error, Kind, Result};
 use crate::patience::Patience;
@@ -20,8 +20,8 @@ use crate::position::Position;
 
 pub use self::link::ConnectOptions;
 pub use self::link::url::Endpoint;
-pub use self::sqld::Sqld;
-pub use self::turso::Turso;
+pub use self::pages::sqld::Sqld;
+pub use self::pages::turso::Turso;
 pub use crate::sqltext::statement::{Row, Rows, Statement, StatementResult};
 
 /// How a pull ended.

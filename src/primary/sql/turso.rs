@@ -7,12 +7,12 @@
 
 use std::sync::atomic::Ordering;
 
-use super::{Server, pull};
+use super::effect::{Effect, MAX_SQL_ANSWER};
 use crate::error::{Error, Kind, Result};
 use crate::patience::Patience;
 use crate::primary::Executed;
-use crate::primary::effect::{Effect, MAX_SQL_ANSWER};
 use crate::primary::link::http::Post;
+use crate::primary::pages::turso::{Server, pull};
 use crate::proto::hrana::{self, Encoding, Request, Response};
 use crate::proto::turso;
 use crate::sqltext::statement::{Rows, Statement, StatementResult, transaction_word};
@@ -21,7 +21,7 @@ use crate::sqltext::value::Value;
 /// The only pipeline that Turso's own server has.
 const PATH: &str = "/v2/pipeline";
 
-pub(super) fn execute(
+pub(in crate::primary) fn execute(
     server: &Server,
     statements: &[Statement],
     patience: &Patience,
@@ -43,7 +43,7 @@ pub(super) fn execute(
     run(server, request, Effect::Lasting, patience)
 }
 
-pub(super) fn execute_rows(
+pub(in crate::primary) fn execute_rows(
     server: &Server,
     rows: Rows<'_>,
     patience: &Patience,
@@ -51,7 +51,7 @@ pub(super) fn execute_rows(
     run(server, Request::Rows(rows), Effect::Lasting, patience)
 }
 
-pub(super) fn query(
+pub(in crate::primary) fn query(
     server: &Server,
     statement: &Statement,
     patience: &Patience,
@@ -124,7 +124,7 @@ fn pipeline(
 /// Turso's own server 0.6 says "nothing" of a database that is not in its log:
 /// one in MVCC mode, or one that was copied there. It must not be taken for an
 /// empty one.
-pub(super) fn check_empty(server: &Server, patience: &Patience) -> Result<()> {
+pub(in crate::primary) fn check_empty(server: &Server, patience: &Patience) -> Result<()> {
     let ask = |sql: &str| -> Result<Option<Value>> {
         let statement = Statement { sql: sql.to_owned(), args: vec![] };
         let executed = run(server, Request::Execute(&statement), Effect::None, patience)?;

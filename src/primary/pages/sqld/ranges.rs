@@ -19,7 +19,7 @@ use std::thread;
 
 use parking_lot::Mutex;
 
-use super::progress::Progress;
+use super::cursor::Progress;
 use super::pull::BATCH;
 use super::{Method, Refusal, Session, Sqld, Wanted};
 use crate::change::Sink;

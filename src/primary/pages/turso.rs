@@ -10,8 +10,7 @@
 //! answer, so that nothing here may keep one open and wait for another.
 
 mod poll;
-mod pull;
-mod sql;
+pub(in crate::primary) mod pull;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,14 +18,15 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::link::http::{Answer, Post};
-use super::link::url::Endpoint;
-use super::link::{ConnectOptions, Link};
-use super::{Executed, Mode, Notebook, Notes, Primary, Pulled, RemoteTransaction, Stream};
 use crate::change::Sink;
 use crate::error::{Error, Kind, Result};
 use crate::patience::Patience;
 use crate::position::{Fingerprint, Position};
+use crate::primary::link::http::{Answer, Post};
+use crate::primary::link::url::Endpoint;
+use crate::primary::link::{ConnectOptions, Link};
+use crate::primary::sql::turso as sql;
+use crate::primary::{Executed, Mode, Notebook, Notes, Primary, Pulled, RemoteTransaction, Stream};
 use crate::proto::turso::{self, CONTENT_TYPE, PULL_PATH, Part, Reader};
 use crate::sqltext::statement::{Rows, Statement};
 
@@ -40,8 +40,8 @@ const CHUNK: usize = 128 * 1024;
 /// A Turso primary. Opens no connection before the first request.
 pub struct Turso(Arc<Server>);
 
-struct Server {
-    link: Link,
+pub(in crate::primary) struct Server {
+    pub(in crate::primary) link: Link,
     /// Stands for the primary's address: revisions of two servers may have
     /// the same names.
     log: Fingerprint,
@@ -51,7 +51,7 @@ struct Server {
     /// The server answers at once where it was asked to wait for a change.
     never_waits: AtomicBool,
     /// The server keeps a stream of SQL open unless it is closed.
-    keeps_streams: AtomicBool,
+    pub(in crate::primary) keeps_streams: AtomicBool,
 }
 
 impl Turso {
@@ -76,7 +76,7 @@ impl Turso {
     }
 
     /// Whether a server of this kind answers at all.
-    pub(super) fn greet(&self, patience: &Patience) -> Result<()> {
+    pub(in crate::primary) fn greet(&self, patience: &Patience) -> Result<()> {
         self.0.greet(patience)
     }
 }

@@ -3,11 +3,12 @@
 
 use std::time::Duration;
 
-use super::{CHUNK, Server, sql};
+use super::{CHUNK, Server};
 use crate::change::{Commit, Sink};
 use crate::error::{Error, Kind, Result};
 use crate::patience::Patience;
 use crate::position::Position;
+use crate::primary::sql::turso as sql;
 use crate::primary::{PullEnd, Pulled};
 use crate::proto::turso::{self, Header, Part, Reader};
 use crate::units::PageNo;
@@ -17,7 +18,7 @@ const PROGRESS: u64 = 256;
 
 /// Pulls what came after `from`; a server that knows how waits up to `wait`
 /// for it. Yields the position that the sink was brought to, if it moved.
-pub(super) fn pull(
+pub(in crate::primary) fn pull(
     server: &Server,
     from: Option<Position>,
     wait: Duration,
@@ -141,7 +142,7 @@ fn check_complete(header: &Header, pages: u64) -> Result<()> {
 }
 
 /// The server does not give all of its database away.
-pub(super) fn incomplete(cause: &str) -> Error {
+pub(in crate::primary) fn incomplete(cause: &str) -> Error {
     Error::new(
         Kind::Protocol,
         format!(

@@ -5,7 +5,7 @@
 //! request. Frames reach the sink as they arrive. A commit is held back until
 //! the next frame or the end, because only then is known whether more follows.
 
-use super::progress::Progress;
+use super::cursor::Progress;
 use super::ranges::{self, Stretch};
 use super::{Backoff, Method, Refusal, Session, Sqld, Wanted, first_missing};
 use crate::change::Sink;

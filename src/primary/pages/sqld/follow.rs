@@ -1,7 +1,7 @@
 //! sqld's `LogEntries`: one request whose answer never ends, a frame for each
 //! page that the primary commits, milliseconds after it did.
 
-use super::progress::Progress;
+use super::cursor::Progress;
 use super::{CHUNK, Method, Refusal, Session, Sqld, first_missing};
 use crate::change::Sink;
 use crate::error::Result;

@@ -3,19 +3,19 @@
 
 use std::sync::atomic::Ordering;
 
-use super::Sqld;
+use super::effect::{Effect, MAX_SQL_ANSWER};
 use crate::error::{Error, Kind, Result};
 use crate::patience::Patience;
 use crate::primary::Executed;
-use crate::primary::effect::{Effect, MAX_SQL_ANSWER};
 use crate::primary::link::MAX_REFUSAL;
 use crate::primary::link::http::{Answer, Post};
+use crate::primary::pages::sqld::Sqld;
 use crate::proto::hrana::{self, Encoding, Request, Response};
 use crate::sqltext::statement::{Rows, Statement, transaction_word};
 
 /// Where in a stream a request stands.
 #[derive(Clone, Copy)]
-pub(super) struct Line<'a> {
+pub(in crate::primary) struct Line<'a> {
     pub baton: Option<&'a str>,
     /// The URL that the stream is bound to, if it is not the primary's own.
     pub base_url: Option<&'a str>,
@@ -30,7 +30,7 @@ impl Line<'_> {
 }
 
 impl Sqld {
-    pub(super) fn execute(
+    pub(in crate::primary) fn execute(
         &self,
         statements: &[Statement],
         patience: &Patience,
@@ -52,11 +52,19 @@ impl Sqld {
         }
     }
 
-    pub(super) fn execute_rows(&self, rows: Rows<'_>, patience: &Patience) -> Result<Executed> {
+    pub(in crate::primary) fn execute_rows(
+        &self,
+        rows: Rows<'_>,
+        patience: &Patience,
+    ) -> Result<Executed> {
         self.once(Effect::Lasting, Request::Rows(rows), true, patience)
     }
 
-    pub(super) fn query(&self, statement: &Statement, patience: &Patience) -> Result<Executed> {
+    pub(in crate::primary) fn query(
+        &self,
+        statement: &Statement,
+        patience: &Patience,
+    ) -> Result<Executed> {
         let request = Request::Query { statement, alone: true };
         self.once(Effect::None, request, true, patience)
     }
@@ -82,7 +90,7 @@ impl Sqld {
 
     /// One pipeline request. A server that has no protobuf has not done
     /// anything when it says so, and is asked in JSON from then on.
-    pub(super) fn pipeline(
+    pub(in crate::primary) fn pipeline(
         &self,
         line: Line<'_>,
         requests: &[Request<'_>],

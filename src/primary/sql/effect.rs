@@ -5,11 +5,11 @@ use crate::proto::hrana;
 
 /// Longest answer to SQL that is held in memory. sqld's own limit is 10 MB
 /// unless it is told otherwise.
-pub(super) const MAX_SQL_ANSWER: usize = 256 * 1024 * 1024;
+pub(in crate::primary) const MAX_SQL_ANSWER: usize = 256 * 1024 * 1024;
 
 /// What a request can do, which decides what it means if no answer comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Effect {
+pub(in crate::primary) enum Effect {
     /// Nothing that lasts, and it may be sent twice.
     None,
     /// It may have happened.

@@ -9,11 +9,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Sqld;
-use super::sql::Line;
+use super::effect::Effect;
+use super::sqld::Line;
 use crate::error::{Error, Kind, Result};
 use crate::patience::Patience;
-use crate::primary::effect::Effect;
+use crate::primary::pages::sqld::Sqld;
 use crate::primary::{Mode, RemoteTransaction};
 use crate::proto::hrana::{Request, Response};
 use crate::sqltext::statement::{Rows, Statement, StatementResult};
@@ -21,7 +21,7 @@ use crate::sqltext::statement::{Rows, Statement, StatementResult};
 /// How long a transaction that is dropped may take to tell the server so.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-pub(super) struct Transaction {
+pub(in crate::primary) struct Transaction {
     sqld: Arc<Sqld>,
     /// None once the transaction is over.
     baton: Option<String>,

@@ -6,27 +6,25 @@
 //! session, one call of the log, and what a refusal means. Nothing is locked
 //! while a request is under way.
 
+mod cursor;
 mod follow;
-mod progress;
 mod pull;
 mod ranges;
-mod sql;
-mod transaction;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use parking_lot::Mutex;
 
-use self::transaction::Transaction;
-use super::link::http::{Answer, Post};
-use super::link::url::Endpoint;
-use super::link::{Backoff, ConnectOptions, Link, MAX_REFUSAL, RECONNECT};
-use super::{Executed, Mode, Primary, Pulled, RemoteTransaction, Stream};
 use crate::change::Sink;
 use crate::error::{Error, Kind, Result};
 use crate::patience::Patience;
 use crate::position::{Fingerprint, Position};
+use crate::primary::link::http::{Answer, Post};
+use crate::primary::link::url::Endpoint;
+use crate::primary::link::{Backoff, ConnectOptions, Link, MAX_REFUSAL, RECONNECT};
+use crate::primary::sql::open::Transaction;
+use crate::primary::{Executed, Mode, Primary, Pulled, RemoteTransaction, Stream};
 use crate::proto::grpc_web::{self, Event, Status};
 use crate::proto::sqld_log::{self, Frame, FrameReader, Shape};
 use crate::sqltext::statement::{Rows, Statement};
@@ -37,10 +35,10 @@ const CHUNK: usize = 128 * 1024;
 
 /// A sqld primary. Opens no connection before the first request.
 pub struct Sqld {
-    link: Link,
+    pub(in crate::primary) link: Link,
     session: Mutex<Option<Session>>,
     /// The server does not know Hrana's protobuf encoding.
-    json_only: AtomicBool,
+    pub(in crate::primary) json_only: AtomicBool,
 }
 
 /// What `Hello` told; valid until the server says NO_HELLO.
@@ -160,7 +158,7 @@ impl Sqld {
     }
 
     /// Whether a sqld answers at all.
-    pub(super) fn greet(&self, patience: &Patience) -> Result<()> {
+    pub(in crate::primary) fn greet(&self, patience: &Patience) -> Result<()> {
         self.hello(patience, &mut 0).map(drop)
     }
 

@@ -1,0 +1,6 @@
+//! What goes up to a primary: SQL, as Hrana pipelines.
+
+pub mod effect;
+pub mod open;
+pub mod sqld;
+pub mod turso;
