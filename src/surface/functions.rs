@@ -1,7 +1,7 @@
 //! The table of SQL functions, and their bodies.
 
 use super::arguments::{frame_no, optional_text, seconds, text, values};
-use super::{Connection, json, let_go};
+use super::{Connection, json, let_go, options};
 use crate::error::{Error, Kind, Result};
 use crate::host::value::{Argument, Output};
 use crate::host::{libversion, sourceid};
@@ -52,7 +52,7 @@ fn attach(connection: &Connection, args: &[Argument]) -> Result<Output> {
     let sync_url = text("sync_url", &args[0])?.to_owned();
     let token = optional_text("token", args.get(1))?.filter(|token| !token.is_empty());
     let options = match optional_text("options", args.get(2))? {
-        Some(json) => Options::parse(json)?,
+        Some(json) => options::parse(options::ATTACH, json)?,
         None => Options::default(),
     };
     let mut attached = connection.replica.try_borrow_mut().map_err(|_| in_use())?;
@@ -69,7 +69,7 @@ fn attach(connection: &Connection, args: &[Argument]) -> Result<Output> {
 /// `replica_sync([options])`: JSON, what was done.
 fn sync(connection: &Connection, args: &[Argument]) -> Result<Output> {
     let options = match optional_text("options", args.first())? {
-        Some(json) => SyncOptions::parse(json)?,
+        Some(json) => options::parse(options::SYNC, json)?,
         None => SyncOptions::default(),
     };
     let report = connection.with_replica(|replica| replica.sync(options))?;

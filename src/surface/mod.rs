@@ -5,6 +5,7 @@ mod arguments;
 mod batch;
 mod functions;
 mod json;
+pub mod options;
 mod progress_table;
 mod query_table;
 mod status_table;

@@ -3,8 +3,8 @@
 
 use std::rc::Rc;
 
-use super::Connection;
 use super::arguments::optional_text;
+use super::{Connection, options};
 use crate::error::Result;
 use crate::host::value::{Argument, Output};
 use crate::host::vtab::{Rows, Table};
@@ -33,7 +33,7 @@ impl Table for ProgressTable {
 
     fn rows(&self, arguments: &[Option<Argument>]) -> Result<Box<dyn Rows>> {
         let options = match optional_text("options", arguments[0].as_ref())? {
-            Some(json) => SyncOptions::parse(json)?,
+            Some(json) => options::parse(options::SYNC, json)?,
             None => SyncOptions::default(),
         };
         let host = self.0.host;

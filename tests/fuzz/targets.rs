@@ -8,10 +8,10 @@ use replica::primary::Endpoint;
 use replica::proto::grpc_web::{Decoder, Status};
 use replica::proto::hrana::{self, Encoding, Request};
 use replica::proto::sqld_log::{self, FrameReader, Shape};
-use replica::replica::options::{Options, SyncOptions};
 use replica::sqltext::parameters::positional;
 use replica::sqltext::statement::{Statement, is_blank};
 use replica::sqltext::value::Value;
+use replica::surface::options::{ATTACH, SYNC, parse};
 use replica::units::PageNo;
 use replica::wal::frame::FrameHeader;
 use replica::wal::header::WalHeader;
@@ -97,8 +97,8 @@ fn hrana_protobuf(bytes: &[u8]) {
 
 fn text(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
-    let _ = Options::parse(&text);
-    let _ = SyncOptions::parse(&text);
+    let _ = parse(ATTACH, &text);
+    let _ = parse(SYNC, &text);
     let _ = Status::parse(&text, &text);
     let _ = (is_blank(&text), positional(&text));
     if let Ok(mut endpoint) = Endpoint::parse(&text) {

@@ -1,0 +1,266 @@
+//! The options of `replica_attach` and `replica_sync`: a JSON object.
+//!
+//! A table has a row for each: its name, what it is without being given, what
+//! it means, and how its value is read. All that lists options reads the table.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use crate::error::{Error, Kind, Result};
+use crate::replica::options::{OnReset, Options, SyncOptions};
+
+/// An option of the function whose options are an `O`.
+pub struct Known<O> {
+    pub name: &'static str,
+    /// As the README shows it.
+    pub default: &'static str,
+    pub help: &'static str,
+    read: fn(&mut O, &Value) -> Result<()>,
+}
+
+/// Those of `replica_attach`.
+pub const ATTACH: &[Known<Options>] = &[
+    Known {
+        name: "live",
+        default: "false",
+        help: "a worker keeps a stream of the primary's log open: commits arrive within milliseconds",
+        read: |options, value| set(&mut options.live, boolean(value)),
+    },
+    Known {
+        name: "sync_interval",
+        default: "–",
+        help: "a worker pulls every so many seconds (fractions allowed); not with `live`",
+        read: |options, value| set(&mut options.sync_interval, interval(value).map(Some)),
+    },
+    Known {
+        name: "read_your_writes",
+        default: "true",
+        help: "`replica_write` returns when the file holds the write",
+        read: |options, value| set(&mut options.read_your_writes, boolean(value)),
+    },
+    Known {
+        name: "timeout",
+        default: "30",
+        help: "seconds for each wait on the network",
+        read: |options, value| set(&mut options.timeout, seconds(value)),
+    },
+    Known {
+        name: "busy_timeout",
+        default: "5",
+        help: "seconds for each wait on a local lock",
+        read: |options, value| set(&mut options.busy_timeout, seconds_or_zero(value)),
+    },
+    Known {
+        name: "namespace",
+        default: "–",
+        help: "database on a primary with several",
+        read: |options, value| set(&mut options.namespace, text(value).map(Some)),
+    },
+    Known {
+        name: "ca_file",
+        default: "built-in roots",
+        help: "PEM file with the certificate authorities to trust instead",
+        read: |options, value| set(&mut options.ca_file, text(value).map(PathBuf::from).map(Some)),
+    },
+    Known {
+        name: "on_reset",
+        default: "`\"auto\"`",
+        help: "when the primary's history is another one: `\"auto\"` replaces the content atomically \
+               unless the primary is empty, `\"replace\"` does so always, `\"error\"` never",
+        read: |options, value| set(&mut options.on_reset, on_reset(value)),
+    },
+    Known {
+        name: "protocol",
+        default: "`\"auto\"`",
+        help: "`\"sqld\"` or `\"turso\"`",
+        read: |options, value| set(&mut options.protocol, protocol(value)),
+    },
+    Known {
+        name: "first_sync",
+        default: "true",
+        help: "false attaches an empty file without a sync",
+        read: |options, value| set(&mut options.first_sync, boolean(value)),
+    },
+];
+
+/// Those of one `replica_sync`; what is not given stays as the attach said.
+pub const SYNC: &[Known<SyncOptions>] = &[
+    Known {
+        name: "timeout",
+        default: "of the attach",
+        help: "seconds for each wait on the network",
+        read: |options, value| set(&mut options.timeout, seconds(value).map(Some)),
+    },
+    Known {
+        name: "on_reset",
+        default: "of the attach",
+        help: "what to do when the primary's history is another one",
+        read: |options, value| set(&mut options.on_reset, on_reset(value).map(Some)),
+    },
+];
+
+/// Reads the options that the JSON object gives; the others stay at their
+/// defaults.
+pub fn parse<O: Default>(known: &[Known<O>], json: &str) -> Result<O> {
+    let mut options = O::default();
+    for (name, value) in &object(json)? {
+        let Some(option) = known.iter().find(|option| option.name == name) else {
+            let names: Vec<&str> = known.iter().map(|option| option.name).collect();
+            let names = names.join(", ");
+            return Err(bad(format!("unknown option \"{name}\"; the options are {names}")));
+        };
+        (option.read)(&mut options, value)
+            .map_err(|error| error.context(&format!("option {name}")))?;
+    }
+    Ok(options)
+}
+
+fn object(json: &str) -> Result<Map<String, Value>> {
+    match serde_json::from_str(json) {
+        Ok(Value::Object(object)) => Ok(object),
+        Ok(_) => Err(bad("options: must be a JSON object, such as {\"timeout\": 10}")),
+        Err(error) => Err(bad(format!("options: not valid JSON: {error}"))),
+    }
+}
+
+fn set<T>(place: &mut T, value: Result<T>) -> Result<()> {
+    *place = value?;
+    Ok(())
+}
+
+fn seconds(value: &Value) -> Result<Duration> {
+    let duration = seconds_or_zero(value)?;
+    if duration.is_zero() {
+        return Err(bad("must be more than 0 seconds"));
+    }
+    Ok(duration)
+}
+
+/// Shorter ones would be a loop without a pause.
+fn interval(value: &Value) -> Result<Duration> {
+    let interval = seconds(value)?;
+    if interval < Duration::from_millis(10) {
+        return Err(bad("must be at least 0.01 seconds; for less use live"));
+    }
+    Ok(interval)
+}
+
+/// At most a year: longer ones overflow clocks.
+fn seconds_or_zero(value: &Value) -> Result<Duration> {
+    value
+        .as_f64()
+        .filter(|seconds| (0.0..=31_536_000.0).contains(seconds))
+        .map(Duration::from_secs_f64)
+        .ok_or_else(|| must_be("a number of seconds", value))
+}
+
+fn boolean(value: &Value) -> Result<bool> {
+    match value {
+        Value::Bool(value) => Ok(*value),
+        // SQLite's JSON functions make 0 and 1 of what SQL calls true and false.
+        Value::Number(number) if number.as_u64() == Some(0) => Ok(false),
+        Value::Number(number) if number.as_u64() == Some(1) => Ok(true),
+        _ => Err(must_be("true or false", value)),
+    }
+}
+
+fn text(value: &Value) -> Result<String> {
+    match value.as_str() {
+        Some(text) if !text.is_empty() => Ok(text.to_owned()),
+        _ => Err(must_be("a text", value)),
+    }
+}
+
+fn on_reset(value: &Value) -> Result<OnReset> {
+    match value.as_str() {
+        Some("auto") => Ok(OnReset::Auto),
+        Some("replace") => Ok(OnReset::Replace),
+        Some("error") => Ok(OnReset::Error),
+        _ => Err(must_be("\"auto\", \"replace\" or \"error\"", value)),
+    }
+}
+
+fn protocol(value: &Value) -> Result<Option<String>> {
+    match value.as_str() {
+        Some("auto") => Ok(None),
+        Some(protocol @ ("sqld" | "turso")) => Ok(Some(protocol.to_owned())),
+        _ => Err(must_be("\"auto\", \"sqld\" or \"turso\"", value)),
+    }
+}
+
+fn must_be(what: &str, value: &Value) -> Error {
+    bad(format!("must be {what}, not {value}"))
+}
+
+fn bad(text: impl Into<String>) -> Error {
+    Error::new(Kind::BadArgument, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_readme_lists_the_options() {
+        let readme = include_str!("../../README.md");
+        let table = readme
+            .split_once("| option | default | meaning |\n|---|---|---|\n")
+            .and_then(|(_, rest)| rest.split_once("\n\n"))
+            .map(|(table, _)| table);
+        let rows: Vec<String> = ATTACH
+            .iter()
+            .map(|option| format!("| `{}` | {} | {} |", option.name, option.default, option.help))
+            .collect();
+        assert_eq!(table, Some(rows.join("\n").as_str()));
+    }
+
+    #[test]
+    fn all_options_are_read() {
+        let json = r#"{"sync_interval": 0.5, "live": 1, "read_your_writes": false,
+            "namespace": "n", "timeout": 3, "busy_timeout": 0, "ca_file": "/c",
+            "on_reset": "error", "protocol": "sqld", "first_sync": false}"#;
+        let expected = Options {
+            sync_interval: Some(Duration::from_millis(500)),
+            live: true,
+            read_your_writes: false,
+            namespace: Some("n".into()),
+            timeout: Duration::from_secs(3),
+            busy_timeout: Duration::ZERO,
+            ca_file: Some("/c".into()),
+            on_reset: OnReset::Error,
+            protocol: Some("sqld".into()),
+            first_sync: false,
+        };
+        assert_eq!(parse(ATTACH, json), Ok(expected));
+        assert_eq!(parse(ATTACH, "{}"), Ok(Options::default()));
+        let expected =
+            SyncOptions { timeout: Some(Duration::from_secs(3)), on_reset: Some(OnReset::Auto) };
+        assert_eq!(parse(SYNC, r#"{"timeout": 3, "on_reset": "auto"}"#), Ok(expected));
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused_by_name() {
+        for (json, text) in [
+            ("[]", "options: must be a JSON object, such as {\"timeout\": 10}"),
+            (
+                "{\"sync\": 1}",
+                "unknown option \"sync\"; the options are live, sync_interval, \
+                 read_your_writes, timeout, busy_timeout, namespace, ca_file, on_reset, protocol, \
+                 first_sync",
+            ),
+            ("{\"timeout\": 0}", "option timeout: must be more than 0 seconds"),
+            ("{\"timeout\": -1}", "option timeout: must be a number of seconds, not -1"),
+            ("{\"timeout\": 1e99}", "option timeout: must be a number of seconds, not 1e+99"),
+            ("{\"live\": \"yes\"}", "option live: must be true or false, not \"yes\""),
+            ("{\"ca_file\": \"\"}", "option ca_file: must be a text, not \"\""),
+            (
+                "{\"on_reset\": null}",
+                "option on_reset: must be \"auto\", \"replace\" or \"error\", not null",
+            ),
+        ] {
+            assert_eq!(parse(ATTACH, json).unwrap_err().to_string(), text);
+        }
+    }
+}
