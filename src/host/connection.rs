@@ -18,6 +18,9 @@ const FCNTL_FILE_POINTER: c_int = 7;
 const FCNTL_VFS_POINTER: c_int = 27;
 const FCNTL_JOURNAL_POINTER: c_int = 28;
 
+/// sqlite.org/c3ref/c_dbconfig_defensive.html.
+const DBCONFIG_TRUSTED_SCHEMA: c_int = 1017;
+
 /// sqlite.org/c3ref/c_open_autoproxy.html. No mutex: a connection of ours is
 /// used by one thread at a time, which its owner sees to.
 const OPEN_READWRITE: c_int = 0x0000_0002;
@@ -83,6 +86,18 @@ impl HostDb {
     /// raw bytes without a lock.
     pub fn main_file(&self) -> Result<DatabaseFile<'_>> {
         database_file(self.0)
+    }
+
+    /// Keeps the schema of the file from calling what the host has not marked
+    /// as innocuous: functions of the application, the shell's `edit()`
+    /// (`SQLITE_DBCONFIG_TRUSTED_SCHEMA`). Statements that are prepared already
+    /// are prepared anew.
+    pub fn distrust_schema(self) {
+        let nowhere = ptr::null_mut::<c_int>();
+        // SAFETY: an open connection. The operation takes an int and a place
+        // for the setting that results, which may be NULL. It is known since
+        // the oldest SQLite that is accepted.
+        unsafe { sqlite!(db_config(self.0, DBCONFIG_TRUSTED_SCHEMA, 0 as c_int, nowhere)) };
     }
 
     fn is_interrupted(&self) -> bool {

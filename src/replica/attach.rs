@@ -39,6 +39,11 @@ impl Replica {
         let interrupted = host.interrupted();
         let patience = Patience { timeout: options.busy_timeout, cancelled: interrupted.clone() };
         let (file, contents) = ReplicaFile::open(host, patience)?;
+        // Before a page of the primary is here. It stays so after a detach,
+        // because the primary's schema stays too.
+        if !options.trusted_schema {
+            host.distrust_schema();
+        }
         let connect = ConnectOptions {
             namespace: options.namespace.clone(),
             ca_file: options.ca_file.clone(),

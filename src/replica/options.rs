@@ -32,6 +32,8 @@ pub struct Options {
     pub on_reset: OnReset,
     pub protocol: Option<String>,
     pub first_sync: bool,
+    /// Leaves the host's `trusted_schema` as it is.
+    pub trusted_schema: bool,
 }
 
 impl Default for Options {
@@ -47,6 +49,7 @@ impl Default for Options {
             on_reset: OnReset::Auto,
             protocol: None,
             first_sync: true,
+            trusted_schema: false,
         }
     }
 }

@@ -83,6 +83,13 @@ pub const ATTACH: &[Known<Options>] = &[
         help: "false attaches an empty file without a sync",
         read: |options, value| set(&mut options.first_sync, boolean(value)),
     },
+    Known {
+        name: "trusted_schema",
+        default: "false",
+        help: "false switches SQLite's `trusted_schema` off on this connection: the primary's \
+               schema cannot call functions of your program; true leaves it as it is",
+        read: |options, value| set(&mut options.trusted_schema, boolean(value)),
+    },
 ];
 
 /// Those of one `replica_sync`; what is not given stays as the attach said.
@@ -220,7 +227,7 @@ mod tests {
     fn all_options_are_read() {
         let json = r#"{"sync_interval": 0.5, "live": 1, "read_your_writes": false,
             "namespace": "n", "timeout": 3, "busy_timeout": 0, "ca_file": "/c",
-            "on_reset": "error", "protocol": "sqld", "first_sync": false}"#;
+            "on_reset": "error", "protocol": "sqld", "first_sync": false, "trusted_schema": true}"#;
         let expected = Options {
             sync_interval: Some(Duration::from_millis(500)),
             live: true,
@@ -232,6 +239,7 @@ mod tests {
             on_reset: OnReset::Error,
             protocol: Some("sqld".into()),
             first_sync: false,
+            trusted_schema: true,
         };
         assert_eq!(parse(ATTACH, json), Ok(expected));
         assert_eq!(parse(ATTACH, "{}"), Ok(Options::default()));
@@ -248,7 +256,7 @@ mod tests {
                 "{\"sync\": 1}",
                 "unknown option \"sync\"; the options are live, sync_interval, \
                  read_your_writes, timeout, busy_timeout, namespace, ca_file, on_reset, protocol, \
-                 first_sync",
+                 first_sync, trusted_schema",
             ),
             ("{\"timeout\": 0}", "option timeout: must be more than 0 seconds"),
             ("{\"timeout\": -1}", "option timeout: must be a number of seconds, not -1"),
