@@ -6,4 +6,5 @@
 pub mod parameters;
 pub mod script;
 pub mod statement;
+pub mod tokens;
 pub mod value;

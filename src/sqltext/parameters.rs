@@ -1,125 +1,138 @@
-//! The parameters of an SQL statement: `?`, `?NNN`, `:name`, `@name`, `$name`.
+//! The parameters of an SQL statement: `?`, `?NNN`, `:name`, `@name`, `$name`,
+//! numbered as SQLite does (sqlite.org/c3ref/bind_blob.html), and the arguments
+//! for them.
 //!
-//! Numbers them as SQLite does (sqlite.org/c3ref/bind_blob.html) by looking at
-//! the tokens alone, as SQLite's own tokenizer cuts them (tokenize.c): what is
-//! in a string, a quoted name or a comment is none. Whether the rest is valid
-//! SQL is for the primary to say.
-
-use std::borrow::Cow;
+//! Servers bind arguments either by position or by name; with `?2` in the
+//! place of `:name` it is always by position. Whether the rest of the text is
+//! valid SQL is for the primary to say.
 
 use crate::error::{Error, Kind, Result};
+use crate::sqltext::value::Value;
 
 /// SQLITE_MAX_VARIABLE_NUMBER as SQLite is usually built.
 const MAX_NUMBER: usize = 32_766;
 
-/// `sql` with numbers for names, and how many arguments it takes.
-///
-/// Servers bind arguments either by position or by name; with `?2` in the
-/// place of `:name` it is always by position.
-///
-/// Errors of kind BadArgument: `?NNN` with a number that SQLite refuses, or a
-/// NUL in the text, where SQLite would stop reading.
-pub fn positional(sql: &str) -> Result<(Cow<'_, str>, usize)> {
-    if sql.contains('\0') {
-        return Err(bad(
-            "there is a NUL character in the SQL text; pass such a text as an argument",
-        ));
-    }
-    let mut names: Vec<(&str, usize)> = Vec::new();
-    let (mut highest, mut copied) = (0, 0);
-    let mut rewritten = String::new();
-    let mut at = 0;
-    while at < sql.len() {
-        let end = at + token_length(&sql.as_bytes()[at..]);
-        let token = &sql[at..end];
+/// The parameters of one statement, as they are met in its text.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Parameters<'a> {
+    /// The highest number: how many arguments the statement takes.
+    pub count: usize,
+    /// Names with their marks, and their numbers.
+    pub names: Vec<(&'a str, usize)>,
+}
+
+impl<'a> Parameters<'a> {
+    /// Takes the next parameter of the text; its number if it is a name.
+    ///
+    /// Errors of kind BadArgument: `?NNN` with a number that SQLite refuses.
+    pub fn take(&mut self, token: &'a str) -> Result<Option<usize>> {
         if let Some(digits) = token.strip_prefix('?') {
-            let number = if digits.is_empty() { Some(highest + 1) } else { digits.parse().ok() };
+            let number = if digits.is_empty() { Some(self.count + 1) } else { digits.parse().ok() };
             let number = number.filter(|number| (1..=MAX_NUMBER).contains(number));
             let number = number.ok_or_else(|| {
                 bad(format!("parameter {token}: the number must be between ?1 and ?{MAX_NUMBER}"))
             })?;
-            highest = highest.max(number);
-        } else if is_name(token) {
-            let known = names.iter().find(|(name, _)| *name == token).map(|(_, number)| *number);
-            let number = known.unwrap_or(highest + 1);
-            if known.is_none() {
-                names.push((token, number));
-                highest = number;
-            }
-            rewritten.push_str(&sql[copied..at]);
-            rewritten.push_str(&format!("?{number}"));
-            copied = end;
+            self.count = self.count.max(number);
+            return Ok(None);
         }
-        at = end;
-    }
-    if names.is_empty() {
-        return Ok((Cow::Borrowed(sql), highest));
-    }
-    rewritten.push_str(&sql[copied..]);
-    Ok((Cow::Owned(rewritten), highest))
-}
-
-fn is_name(token: &str) -> bool {
-    token.len() > 1 && token.starts_with([':', '@', '$'])
-}
-
-/// Length of the token at the start of `sql`, which is not empty; it always
-/// ends at a character's border.
-pub fn token_length(sql: &[u8]) -> usize {
-    let ends = |mark: &[u8], from: usize| {
-        let found = sql[from.min(sql.len())..].windows(mark.len()).position(|bytes| bytes == mark);
-        found.map_or(sql.len(), |at| from + at + mark.len())
-    };
-    match sql[0] {
-        b'-' if sql.starts_with(b"--") => ends(b"\n", 2),
-        b'/' if sql.starts_with(b"/*") => ends(b"*/", 2),
-        b'[' => ends(b"]", 1),
-        quote @ (b'\'' | b'"' | b'`') => quoted_length(sql, quote),
-        b'?' => 1 + sql[1..].iter().take_while(|byte| byte.is_ascii_digit()).count(),
-        b':' | b'@' | b'$' => name_length(sql),
-        first if is_word(first) => sql.iter().take_while(|byte| is_word(**byte)).count(),
-        _ => 1,
-    }
-}
-
-/// A quote inside is written twice.
-fn quoted_length(sql: &[u8], quote: u8) -> usize {
-    let mut at = 1;
-    while at < sql.len() {
-        if sql[at] == quote {
-            if sql.get(at + 1) != Some(&quote) {
-                return at + 1;
-            }
-            at += 1;
+        let known = self.names.iter().find(|(name, _)| *name == token).map(|(_, number)| *number);
+        let number = known.unwrap_or(self.count + 1);
+        if known.is_none() {
+            self.names.push((token, number));
+            self.count = number;
         }
-        at += 1;
+        Ok(Some(number))
     }
-    sql.len()
-}
 
-/// Length of `:name`; 1 if there is no name. As in Tcl, `$a::b(c)` is one.
-fn name_length(sql: &[u8]) -> usize {
-    let (mut at, mut letters) = (1, 0);
-    while at < sql.len() {
-        match sql[at] {
-            byte if is_word(byte) => letters += 1,
-            b'(' if letters > 0 => {
-                let inside = sql[at..].iter().position(|b| b.is_ascii_whitespace() || *b == b')');
-                let closed = inside.filter(|end| sql[at + end] == b')');
-                return closed.map_or(at, |end| at + end + 1);
-            }
-            b':' if sql.get(at + 1) == Some(&b':') => at += 1,
-            _ => break,
+    /// The name of each parameter in the order of their numbers, where it has
+    /// one.
+    pub fn in_order(&self) -> Vec<Option<&'a str>> {
+        let mut list = vec![None; self.count];
+        for (name, number) in &self.names {
+            list[number - 1] = Some(*name);
         }
-        at += 1;
+        list
     }
-    if letters == 0 { 1 } else { at }
 }
 
-/// Part of a word or a number: IdChar in SQLite. All bytes of a letter beyond
-/// ASCII are.
-fn is_word(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$' | 0x80..)
+/// The arguments that a call gives.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Arguments {
+    /// One for each number.
+    Listed(Vec<Value>),
+    /// By name, with or without the mark before it; or by number.
+    Named(Vec<(String, Value)>),
+}
+
+impl Default for Arguments {
+    fn default() -> Arguments {
+        Arguments::Listed(Vec::new())
+    }
+}
+
+impl Arguments {
+    pub fn is_empty(&self) -> bool {
+        match self {
+            Arguments::Listed(list) => list.is_empty(),
+            Arguments::Named(list) => list.is_empty(),
+        }
+    }
+
+    /// One value for each parameter, in the order of their numbers.
+    pub fn bind(self, parameters: &Parameters<'_>) -> Result<Vec<Value>> {
+        match self {
+            Arguments::Listed(values) => {
+                check_count(parameters.count, values.len())?;
+                Ok(values)
+            }
+            Arguments::Named(values) => bind_named(values, parameters),
+        }
+    }
+}
+
+/// An argument that no parameter takes is a misspelt name, and a parameter
+/// without one would be NULL: both are refused.
+fn bind_named(values: Vec<(String, Value)>, parameters: &Parameters<'_>) -> Result<Vec<Value>> {
+    let mut bound: Vec<Option<Value>> = vec![None; parameters.count];
+    for (key, value) in values {
+        let mut found = false;
+        for (name, number) in &parameters.names {
+            if *name == key || name[1..] == key {
+                bound[number - 1] = Some(value.clone());
+                found = true;
+            }
+        }
+        let number = key.strip_prefix('?').unwrap_or(&key).parse::<usize>().ok();
+        if let Some(number) = number.filter(|number| !found && (1..=bound.len()).contains(number)) {
+            bound[number - 1] = Some(value);
+            found = true;
+        }
+        if !found {
+            return Err(bad(format!(
+                "there is no parameter for the argument \"{key}\" in the statement"
+            )));
+        }
+    }
+    let names = parameters.in_order();
+    let complete = bound.into_iter().enumerate().map(|(at, value)| {
+        value.ok_or_else(|| {
+            let name = names[at].map_or_else(|| format!("?{}", at + 1), str::to_owned);
+            bad(format!("there is no argument for the parameter {name}"))
+        })
+    });
+    complete.collect()
+}
+
+pub fn check_count(parameters: usize, args: usize) -> Result<()> {
+    if parameters == args {
+        return Ok(());
+    }
+    let number = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
+    Err(bad(format!(
+        "the statement has {} and the call gives {}",
+        number(parameters, "parameter"),
+        number(args, "argument")
+    )))
 }
 
 fn bad(text: impl Into<String>) -> Error {
@@ -129,6 +142,13 @@ fn bad(text: impl Into<String>) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sqltext::script::cut;
+
+    fn positional(sql: &str) -> Result<(String, usize)> {
+        let cuts = cut(sql, |_| false)?;
+        let Some(only) = cuts.into_iter().next() else { return Ok((sql.to_owned(), 0)) };
+        Ok((only.text.into_owned(), only.parameters.count))
+    }
 
     #[test]
     fn parameters_are_counted_as_sqlite_does() {
@@ -174,7 +194,7 @@ mod tests {
             ("select a=:a,b=:b", "select a=?1,b=?2", 2),
         ] {
             let (rewritten, found) = positional(sql).unwrap();
-            assert_eq!((rewritten.as_ref(), found), (expected, count), "{sql}");
+            assert_eq!((rewritten.as_str(), found), (expected, count), "{sql}");
         }
     }
 
@@ -184,5 +204,21 @@ mod tests {
             assert_eq!(positional(sql).unwrap_err().kind(), Kind::BadArgument, "{sql:?}");
         }
         assert_eq!(positional("select ?32766").unwrap().1, 32_766);
+    }
+
+    #[test]
+    fn arguments_find_their_parameters_by_name_with_or_without_the_mark() {
+        let cuts = cut("select :a, @b, $c, ?, :a", |_| false).unwrap();
+        let given = |names: &[(&str, i64)]| {
+            let value = |(name, value): &(&str, i64)| ((*name).to_owned(), Value::Integer(*value));
+            Arguments::Named(names.iter().map(value).collect()).bind(&cuts[0].parameters)
+        };
+        let expected: Vec<Value> = (1..=4).map(Value::Integer).collect();
+        assert_eq!(given(&[("c", 3), ("a", 1), ("@b", 2), ("4", 4)]), Ok(expected.clone()));
+        assert_eq!(given(&[(":a", 1), ("b", 2), ("$c", 3), ("?4", 4)]), Ok(expected));
+        let missing = given(&[("a", 1), ("b", 2), ("c", 3)]).unwrap_err();
+        assert_eq!(missing.to_string(), "there is no argument for the parameter ?4");
+        let unknown = given(&[("d", 1)]).unwrap_err();
+        assert!(unknown.to_string().contains("the argument \"d\""), "{unknown}");
     }
 }

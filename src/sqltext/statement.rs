@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use crate::sqltext::tokens::{Kind, tokens};
 use crate::sqltext::value::Value;
 
 /// One SQL statement with its positional arguments.
@@ -39,65 +40,69 @@ pub struct StatementResult {
     pub last_insert_rowid: Option<i64>,
 }
 
+/// How many of a statement's first tokens are kept to tell what it is.
+pub const HEAD: usize = 8;
+
+/// The first tokens of a statement, without blanks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Head<'a>(pub Vec<&'a str>);
+
 /// The words that begin or end a transaction, as far as one request may not
 /// hold them: it is a transaction of its own.
 const TRANSACTION_WORDS: [&str; 6] = ["BEGIN", "COMMIT", "END", "ROLLBACK", "SAVEPOINT", "RELEASE"];
 
+/// A PRAGMA, by its name and what it is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pragma<'a> {
+    pub name: &'a str,
+    /// `= value` or `(value)` follows.
+    pub has_value: bool,
+}
+
+impl<'a> Head<'a> {
+    pub fn of(sql: &'a str) -> Head<'a> {
+        let matters = |kind| !matches!(kind, Kind::Blank | Kind::Semicolon);
+        let tokens = tokens(sql).filter(|token| matters(token.kind));
+        Head(tokens.map(|token| token.text).take(HEAD).collect())
+    }
+
+    fn is(&self, at: usize, word: &str) -> bool {
+        self.0.get(at).is_some_and(|token| token.eq_ignore_ascii_case(word))
+    }
+
+    /// The word of the statement that begins or ends a transaction, if it
+    /// starts with one.
+    ///
+    /// `ROLLBACK TO` ends none; the caller decides about savepoints, which are
+    /// harmless inside a transaction and useless alone.
+    pub fn transaction_word(&self) -> Option<&'static str> {
+        let word = TRANSACTION_WORDS.into_iter().find(|word| self.is(0, word))?;
+        let to = if self.is(1, "TRANSACTION") { 2 } else { 1 };
+        if word == "ROLLBACK" && self.is(to, "TO") { None } else { Some(word) }
+    }
+
+    /// `PRAGMA [schema.]name [= value | (value)]`.
+    pub fn pragma(&self) -> Option<Pragma<'a>> {
+        if !self.is(0, "PRAGMA") {
+            return None;
+        }
+        let at = if self.is(2, ".") { 3 } else { 1 };
+        let name = unquoted(self.0.get(at)?);
+        Some(Pragma { name, has_value: self.is(at + 1, "=") || self.is(at + 1, "(") })
+    }
+}
+
+/// A name without its quotes. One with quotes inside is not a name that
+/// anybody here looks for.
+pub fn unquoted(name: &str) -> &str {
+    let pairs = [('"', '"'), ('\'', '\''), ('`', '`'), ('[', ']')];
+    let inside = |(open, close): (char, char)| name.strip_prefix(open)?.strip_suffix(close);
+    pairs.into_iter().find_map(inside).unwrap_or(name)
+}
+
 /// The word of `sql` that begins or ends a transaction, if it starts with one.
-///
-/// `ROLLBACK TO` ends none; the caller decides about savepoints, which are
-/// harmless inside a transaction and useless alone.
 pub(crate) fn transaction_word(sql: &str) -> Option<&'static str> {
-    let mut words = Words(sql);
-    let first = words.next()?;
-    let word = TRANSACTION_WORDS.into_iter().find(|word| first.eq_ignore_ascii_case(word))?;
-    if word != "ROLLBACK" {
-        return Some(word);
-    }
-    let mut next = words.next();
-    if next.is_some_and(|next| next.eq_ignore_ascii_case("TRANSACTION")) {
-        next = words.next();
-    }
-    let partial = next.is_some_and(|next| next.eq_ignore_ascii_case("TO"));
-    if partial { None } else { Some(word) }
-}
-
-/// The words of a statement up to the first thing that is not a word; blanks
-/// and comments between them are skipped.
-struct Words<'a>(&'a str);
-
-impl<'a> Iterator for Words<'a> {
-    type Item = &'a str;
-
-    fn next(&mut self) -> Option<&'a str> {
-        let rest = skip_blanks(self.0);
-        let end = rest.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(rest.len());
-        let (word, after) = rest.split_at(end);
-        self.0 = after;
-        if word.is_empty() { None } else { Some(word) }
-    }
-}
-
-/// Whether there is nothing in `sql` but blanks, comments and semicolons.
-pub fn is_blank(sql: &str) -> bool {
-    skip_blanks(sql).is_empty()
-}
-
-/// `sql` without leading white space, comments and empty statements.
-fn skip_blanks(mut sql: &str) -> &str {
-    loop {
-        let start = sql;
-        sql = sql
-            .trim_start_matches(|c: char| c.is_ascii_whitespace() || c == ';' || c == '\u{feff}');
-        if let Some(comment) = sql.strip_prefix("--") {
-            sql = comment.find('\n').map_or("", |end| &comment[end + 1..]);
-        } else if let Some(comment) = sql.strip_prefix("/*") {
-            sql = comment.find("*/").map_or("", |end| &comment[end + 2..]);
-        }
-        if sql.len() == start.len() {
-            return sql;
-        }
-    }
+    Head::of(sql).transaction_word()
 }
 
 #[cfg(test)]
@@ -124,5 +129,20 @@ mod tests {
         ] {
             assert_eq!(transaction_word(sql), word, "{sql:?}");
         }
+    }
+
+    #[test]
+    fn pragmas_are_known_by_name_and_by_whether_they_set_something() {
+        for (sql, name, has_value) in [
+            ("pragma foreign_keys", "foreign_keys", false),
+            ("PRAGMA foreign_keys = OFF", "foreign_keys", true),
+            ("/* x */ PRAGMA main . foreign_keys=0;", "foreign_keys", true),
+            ("pragma \"foreign_keys\"(off)", "foreign_keys", true),
+            ("pragma [main].[table_info](t)", "table_info", true),
+        ] {
+            assert_eq!(Head::of(sql).pragma(), Some(Pragma { name, has_value }), "{sql}");
+        }
+        assert_eq!(Head::of("select 'pragma'").pragma(), None);
+        assert_eq!(Head::of("pragma").pragma(), None);
     }
 }
