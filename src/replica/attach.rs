@@ -1,6 +1,6 @@
 //! Attaching: from a URL and a connection to a replica.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use super::Replica;
@@ -79,11 +79,10 @@ impl Replica {
             syncer,
             sync_url,
             options,
-            echo: RefCell::default(),
+            own_writes: RefCell::default(),
             _worker: worker,
             process: std::process::id(),
-            interactive: RefCell::default(),
-            batch_running: Cell::default(),
+            open: RefCell::default(),
         })
     }
 }

@@ -15,13 +15,12 @@ mod wait;
 mod worker;
 mod writes;
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 
 use self::options::{Options, SyncOptions};
 use self::sync::Syncer;
 use self::worker::Worker;
-use self::writes::Echo;
-use self::writes::interactive::Interactive;
+use self::writes::{OpenState, OwnWrites};
 use crate::error::Result;
 
 pub use self::attach::Request;
@@ -29,8 +28,7 @@ pub use self::progress::{Progress, WatchedSync};
 pub use self::promote::PromoteReport;
 pub use self::status::Status;
 pub use self::sync::SyncReport;
-pub use self::writes::batch::{Batch, BatchReport};
-pub use self::writes::{Landed, WriteReport};
+pub use self::writes::{Arrival, Batch, BatchReport, WriteReport};
 pub use crate::primary::Mode;
 
 /// The replica that a connection is attached to.
@@ -40,15 +38,13 @@ pub struct Replica {
     sync_url: String,
     options: Options,
     /// Brings back what this connection writes, unless a worker does.
-    echo: RefCell<Option<Echo>>,
+    own_writes: RefCell<Option<OwnWrites>>,
     /// Works until it is dropped.
     _worker: Option<Worker>,
     /// The process that attached it.
     process: u32,
-    /// The transaction of `begin`.
-    interactive: RefCell<Interactive>,
-    /// A batch is being sent in pieces.
-    batch_running: Cell<bool>,
+    /// The transaction that is open on the primary.
+    open: RefCell<OpenState>,
 }
 
 impl Replica {
@@ -71,7 +67,7 @@ impl Replica {
 
     /// Brings the file to what the primary has now.
     pub fn sync(&self, options: SyncOptions) -> Result<SyncReport> {
-        self.close_idle_echo();
+        self.close_idle_stream();
         self.syncer.sync(options)
     }
 }

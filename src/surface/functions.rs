@@ -7,6 +7,7 @@ use crate::host::value::{Argument, Output};
 use crate::host::{libversion, sourceid};
 use crate::replica::options::{Options, SyncOptions};
 use crate::replica::{Mode, Replica, Request};
+use crate::sqltext::parameters::Arguments;
 
 type Body = fn(&Connection, &[Argument]) -> Result<Output>;
 
@@ -82,7 +83,7 @@ fn write(connection: &Connection, args: &[Argument]) -> Result<Output> {
         return Err(Error::new(Kind::BadArgument, "the SQL text is missing"));
     };
     let sql = text("sql", sql)?;
-    let args = values(args)?;
+    let args = Arguments::Listed(values(args)?);
     let report = connection.with_replica(|replica| replica.write(sql, args))?;
     Ok(Output::Json(json::write(&report)))
 }
@@ -107,8 +108,8 @@ fn begin(connection: &Connection, args: &[Argument]) -> Result<Output> {
 
 /// `replica_commit()`: JSON, where it is to be found.
 fn commit(connection: &Connection, _: &[Argument]) -> Result<Output> {
-    let landed = connection.with_replica(Replica::commit)?;
-    Ok(Output::Json(json::commit(&landed)))
+    let arrival = connection.with_replica(Replica::commit)?;
+    Ok(Output::Json(json::commit(&arrival)))
 }
 
 /// `replica_rollback()`

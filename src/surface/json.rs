@@ -3,7 +3,7 @@
 use serde_json::{Map, Value as Json, json};
 
 use crate::primary::StatementResult;
-use crate::replica::{BatchReport, Landed, PromoteReport, Status, SyncReport, WriteReport};
+use crate::replica::{Arrival, BatchReport, PromoteReport, Status, SyncReport, WriteReport};
 use crate::sqltext::value::Value;
 
 pub fn sync(report: &SyncReport) -> String {
@@ -38,7 +38,7 @@ pub fn write(report: &WriteReport) -> String {
             Map::from_iter([("results".to_owned(), Json::Array(list))])
         }
     };
-    landed(&mut object, &report.landed);
+    arrival(&mut object, &report.arrival);
     Json::Object(object).to_string()
 }
 
@@ -48,23 +48,23 @@ pub fn batch(report: &BatchReport) -> String {
         ("rows_affected".to_owned(), json!(report.rows_affected)),
         ("last_insert_rowid".to_owned(), json!(report.last_insert_rowid)),
     ]);
-    landed(&mut object, &report.landed);
+    arrival(&mut object, &report.arrival);
     Json::Object(object).to_string()
 }
 
-pub fn commit(report: &Landed) -> String {
+pub fn commit(report: &Arrival) -> String {
     let mut object = Map::new();
-    landed(&mut object, report);
+    arrival(&mut object, report);
     Json::Object(object).to_string()
 }
 
-fn landed(object: &mut Map<String, Json>, landed: &Landed) {
-    object.insert("frame_no".to_owned(), json!(landed.frame_no));
-    object.insert("synced".to_owned(), json!(landed.synced));
-    if let Some(error) = &landed.sync_error {
+fn arrival(object: &mut Map<String, Json>, arrival: &Arrival) {
+    object.insert("frame_no".to_owned(), json!(arrival.frame_no));
+    object.insert("synced".to_owned(), json!(arrival.synced));
+    if let Some(error) = &arrival.sync_error {
         object.insert("sync_error".to_owned(), json!(error));
     }
-    if landed.in_transaction {
+    if arrival.in_transaction {
         object.insert("in_transaction".to_owned(), json!(true));
     }
 }

@@ -9,6 +9,7 @@ use super::{Connection, json};
 use crate::error::{Error, Kind, Result};
 use crate::host::value::{Argument, Output};
 use crate::host::vtab::{Rows, Table};
+use crate::sqltext::parameters::Arguments;
 use crate::sqltext::value::Value;
 
 /// The rows of a statement that the primary runs.
@@ -42,7 +43,7 @@ impl Table for QueryTable {
             Some(Argument::Integer(_) | Argument::Real(_)) => return Err(not_an_array()),
             args => optional_text("args", args)?.map_or(Ok(Vec::new()), values)?,
         };
-        let rows = self.0.with_replica(|replica| replica.query(sql, args))?;
+        let rows = self.0.with_replica(|replica| replica.query(sql, Arguments::Listed(args)))?;
         Ok(Box::new(Arrays(rows.into_iter())))
     }
 }

@@ -7,12 +7,13 @@
 
 use std::sync::Arc;
 
-use super::Landed;
+use super::{Arrival, Work};
 use crate::error::{Error, Kind, Result};
 use crate::host::statement_is_complete;
-use crate::primary::{Mode, RemoteTransaction, Row, Rows, Statement, StatementResult};
+use crate::primary::{Row, Rows, Statement, StatementResult};
 use crate::replica::Replica;
-use crate::sqltext::script::{check_count, only_statement};
+use crate::sqltext::parameters::check_count;
+use crate::sqltext::script::{cut, only};
 use crate::sqltext::value::Value;
 
 /// A piece is sent when it has as many rows, or bytes.
@@ -30,7 +31,7 @@ pub struct BatchReport {
     pub count: u64,
     pub rows_affected: Option<u64>,
     pub last_insert_rowid: Option<i64>,
-    pub landed: Landed,
+    pub arrival: Arrival,
 }
 
 /// Rows on their way.
@@ -40,18 +41,18 @@ pub struct Batch {
     text: Option<(String, Arc<str>, usize)>,
     pending: Vec<Row>,
     bytes: usize,
-    route: Route,
+    sent: Sent,
     report: BatchReport,
 }
 
-#[derive(Default)]
-enum Route {
-    /// Nothing has been sent.
+/// Where the pieces go that were sent so far.
+#[derive(Clone, Copy, Default, PartialEq)]
+enum Sent {
     #[default]
-    None,
-    /// A transaction of our own; dropped, it is undone.
-    Own(Box<dyn RemoteTransaction>),
-    /// A savepoint in the caller's transaction.
+    Nothing,
+    /// Into a transaction of the batch's own.
+    Own,
+    /// Behind a savepoint in the caller's transaction.
     Inside,
 }
 
@@ -71,28 +72,22 @@ impl Replica {
 
     /// Sends the rest and makes it last.
     pub fn batch_finish(&self, batch: &mut Batch) -> Result<BatchReport> {
-        let sent_nothing = matches!(batch.route, Route::None);
-        if sent_nothing && batch.pending.is_empty() {
+        if batch.sent == Sent::Nothing && batch.pending.is_empty() {
             return Ok(BatchReport::empty());
         }
-        if sent_nothing && !self.has_open_transaction() {
+        if batch.sent == Sent::Nothing && !self.has_open_transaction() {
             return self.send_alone(batch);
         }
         self.send_piece(batch)?;
         let before = self.syncer.file.position()?;
-        batch.report.landed = match std::mem::take(&mut batch.route) {
-            Route::Own(mut transaction) => {
-                self.batch_running.set(false);
-                let committed = transaction.commit(&self.patience());
-                let frame_no = self.noted(committed)?;
-                self.land(before, frame_no, true)
+        batch.report.arrival = match std::mem::take(&mut batch.sent) {
+            Sent::Own => {
+                let frame_no = self.commit_batch()?;
+                self.arrive(before, frame_no, true)
             }
-            Route::Inside | Route::None => {
-                self.in_write_transaction(|remote, patience| {
-                    remote.execute(&[plain(RELEASE)], patience)
-                })?
-                .ok_or_else(ended)?;
-                Landed::in_transaction()
+            Sent::Inside | Sent::Nothing => {
+                self.run_inside(Work::Script(&[plain(RELEASE)]))?.ok_or_else(ended)?;
+                Arrival::in_transaction()
             }
         };
         Ok(std::mem::take(&mut batch.report))
@@ -100,99 +95,72 @@ impl Replica {
 
     /// Undoes what has been sent of a batch that will not be finished.
     pub fn batch_abandon(&self, batch: &mut Batch) {
-        match std::mem::take(&mut batch.route) {
-            Route::Own(mut transaction) => {
-                self.batch_running.set(false);
-                transaction.rollback();
-            }
+        match std::mem::take(&mut batch.sent) {
+            Sent::Own => self.rollback_batch(),
             // Fails only where the transaction is lost, and the batch with it.
-            Route::Inside => {
-                let _ = self.in_write_transaction(|remote, patience| {
-                    remote.execute(&[plain(UNDO), plain(RELEASE)], patience)
-                });
+            Sent::Inside => {
+                let _ = self.run_inside(Work::Script(&[plain(UNDO), plain(RELEASE)]));
             }
-            Route::None => {}
+            Sent::Nothing => {}
         }
-    }
-
-    /// A batch that sends pieces holds the primary's write lock.
-    pub(in crate::replica) fn check_no_batch(&self) -> Result<()> {
-        if !self.batch_running.get() {
-            return Ok(());
-        }
-        let text = "a replica_batch() of the running statement is being sent; write before or \
-                    after it";
-        Err(Error::new(Kind::Misuse, text))
     }
 
     /// All of the batch in one request.
     fn send_alone(&self, batch: &mut Batch) -> Result<BatchReport> {
         let rows = Rows { rows: &batch.pending, first: 1 };
-        let (executed, landed) =
-            self.run(|primary, patience| primary.execute_rows(rows, patience))?;
-        batch.sent(&executed.results);
-        batch.report.landed = landed;
+        let written = self.run(Work::Rows(rows))?;
+        batch.took(&written.results);
+        batch.report.arrival = written.arrival;
         Ok(std::mem::take(&mut batch.report))
     }
 
     fn send_piece(&self, batch: &mut Batch) -> Result<()> {
-        if let Route::None = batch.route {
-            self.open_route(batch)?;
+        if batch.sent == Sent::Nothing {
+            batch.sent = self.open_for_batch()?;
         }
         if batch.pending.is_empty() {
             return Ok(());
         }
         let first = batch.report.count - batch.pending.len() as u64 + 1;
-        let rows = Rows { rows: &batch.pending, first };
-        let results = match &mut batch.route {
-            Route::Own(transaction) => {
-                let results = transaction.execute_rows(rows, &self.patience());
-                self.noted(results)?
-            }
-            Route::Inside | Route::None => self
-                .in_write_transaction(|remote, patience| remote.execute_rows(rows, patience))?
-                .ok_or_else(ended)?,
+        let work = Work::Rows(Rows { rows: &batch.pending, first });
+        let results = match batch.sent {
+            Sent::Own => self.run_in_batch(work)?,
+            Sent::Inside | Sent::Nothing => self.run_inside(work)?.ok_or_else(ended)?,
         };
-        batch.sent(&results);
+        batch.took(&results);
         Ok(())
     }
 
-    fn open_route(&self, batch: &mut Batch) -> Result<()> {
-        let inside = self
-            .in_write_transaction(|remote, patience| remote.execute(&[plain(SAVEPOINT)], patience))?
-            .is_some();
-        if inside {
-            batch.route = Route::Inside;
-            return Ok(());
+    /// A savepoint in the caller's transaction, or a transaction of our own.
+    fn open_for_batch(&self) -> Result<Sent> {
+        if self.run_inside(Work::Script(&[plain(SAVEPOINT)]))?.is_some() {
+            return Ok(Sent::Inside);
         }
-        self.check_no_batch()?;
-        let begun = self.syncer.primary.clone().begin(Mode::Immediate, &self.patience());
-        batch.route = Route::Own(self.noted(begun)?);
-        self.batch_running.set(true);
-        Ok(())
+        self.begin_batch()?;
+        Ok(Sent::Own)
     }
 }
 
 impl BatchReport {
     /// Of no rows at all: nothing was sent.
     pub fn empty() -> BatchReport {
-        let landed = Landed { synced: true, ..Landed::default() };
-        BatchReport { rows_affected: Some(0), landed, ..BatchReport::default() }
+        let arrival = Arrival { synced: true, ..Arrival::default() };
+        BatchReport { rows_affected: Some(0), arrival, ..BatchReport::default() }
     }
 }
 
 impl Batch {
     fn row(&mut self, sql: &str, args: Vec<Value>) -> Result<Row> {
         if !matches!(&self.text, Some((text, ..)) if text == sql) {
-            let (statement, parameters) = only_statement(sql, statement_is_complete)?;
-            self.text = Some((sql.to_owned(), statement.into(), parameters));
+            let cut = only(cut(sql, statement_is_complete)?)?;
+            self.text = Some((sql.to_owned(), cut.text.into(), cut.parameters.count));
         }
         let (_, sql, parameters) = self.text.as_ref().expect("BUG: set above");
         check_count(*parameters, args.len())?;
         Ok(Row { sql: sql.clone(), args })
     }
 
-    fn sent(&mut self, results: &[StatementResult]) {
+    fn took(&mut self, results: &[StatementResult]) {
         self.pending.clear();
         self.bytes = 0;
         let report = &mut self.report;

@@ -1,0 +1,64 @@
+//! From the primary's "done" to the local file: where a write is to be found.
+
+use super::Work;
+use crate::error::Result;
+use crate::position::Position;
+use crate::primary::{Executed, StatementResult};
+use crate::replica::Replica;
+
+/// Where a write is to be found.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Arrival {
+    /// The primary's last frame after it, where the primary tells.
+    pub frame_no: Option<u64>,
+    /// Whether the local file holds it already.
+    pub synced: bool,
+    /// Why it does not, if that was an error.
+    pub sync_error: Option<String>,
+    /// It is part of the open transaction: nobody else sees it yet.
+    pub in_transaction: bool,
+}
+
+impl Arrival {
+    pub fn in_transaction() -> Arrival {
+        Arrival { in_transaction: true, ..Arrival::default() }
+    }
+}
+
+impl Replica {
+    /// Lets the primary run something that writes, and brings it back.
+    pub(super) fn run_and_arrive(&self, work: Work<'_>) -> Result<(Executed, Arrival)> {
+        let before = self.syncer.file.position()?;
+        let executed = self.noted(self.send(work, before))?;
+        // What changes the schema counts no rows.
+        let reads = |result: &StatementResult| {
+            !result.columns.is_empty() && result.rows_affected == Some(0)
+        };
+        let changed = !executed.results.iter().all(reads);
+        let arrival = self.arrive(before, executed.frame_no, changed);
+        Ok((executed, arrival))
+    }
+
+    /// What follows a write that succeeded: it is counted and brought back.
+    pub(super) fn arrive(
+        &self,
+        before: Option<Position>,
+        frame_no: Option<u64>,
+        changed: bool,
+    ) -> Arrival {
+        self.syncer.counters.lock().wrote(frame_no);
+        let mut arrival = Arrival { frame_no, ..Arrival::default() };
+        if self.options.read_your_writes {
+            match self.catch_up_to(before, frame_no, changed) {
+                Ok(synced) => {
+                    arrival.synced = synced;
+                    if synced {
+                        self.syncer.counters.lock().last_error = None;
+                    }
+                }
+                Err(error) => arrival.sync_error = Some(error.to_string()),
+            }
+        }
+        arrival
+    }
+}
