@@ -521,6 +521,9 @@ fn answers_that_cannot_be_meant_are_refused_and_change_nothing() {
     let good = page_1();
     let mvcc = [&good[..18], &[0xff, 0xff], &good[20..]].concat();
     let wide = [&good[..16], &[0x20, 0x00], &good[18..]].concat();
+    let later = [&good[..47], &[5], &good[48..]].concat();
+    let rootless = [&good[..100], &[0], &good[101..]].concat();
+    let torn = [&good[..103], &[0x7f], &good[104..]].concat();
     for (answer, text) in [
         ([header("5", 1, &[]), page(1, &good)].concat(), "page id 1 is beyond the size of 1 pages"),
         ([header("5", 1, &[]), page(0, &good[..100])].concat(), "a page has 100 bytes"),
@@ -532,6 +535,9 @@ fn answers_that_cannot_be_meant_are_refused_and_change_nothing() {
         ([header("5", 1, &[]), page(0, &mvcc)].concat(), "MVCC mode"),
         ([header("5", 1, &[]), page(0, &wide)].concat(), "page size"),
         ([header("5", 1, &[]), page(0, &[7; 4096])].concat(), "not that of a SQLite"),
+        ([header("5", 1, &[]), page(0, &later)].concat(), "schema format"),
+        ([header("5", 1, &[]), page(0, &rootless)].concat(), "root of a schema"),
+        ([header("5", 1, &[]), page(0, &torn)].concat(), "does not lie in it"),
         ([header("5", 2, &[]), page(0, &good)].concat(), "it sent 1 of 2 pages"),
         ([header("5", 1, &[]), page(0, &good)[..2000].to_vec()].concat(), "has no end"),
         (vec![0xff; 20], "length"),

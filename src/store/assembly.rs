@@ -270,22 +270,26 @@ impl<'f> Assembly<'f> {
         commit: &Commit,
     ) -> Result<Box<PageImage>> {
         let position = Some(commit.position);
-        let whole = matches!(self.base, Base::Everything { .. });
         let Some(new) = &self.page_1 else {
             let mut page_1 = Box::new(*transaction.page_1());
             page1::restamp(&mut page_1, &Stamp { position, ..*stamp }, commit.size);
             return Ok(page_1);
         };
-        if let Some(reason) = page1::refuse(new) {
+        if let Some(reason) = page1::refuse(new, commit.size) {
             return Err(Error::new(Kind::Protocol, reason));
         }
-        let cookie_shift = if whole && *stamp != Stamp::default() {
-            // One more than any cookie that an open connection may have seen.
-            page1::schema_cookie(transaction.page_1())
-                .wrapping_add(1)
-                .wrapping_sub(page1::schema_cookie(new))
-        } else {
-            stamp.cookie_shift
+        let (present, next) = (transaction.page_1(), page1::schema_cookie(new));
+        let seen = page1::schema_cookie(present);
+        // An open connection may have read the schema before, with a cookie
+        // that is not above this one. In a file that was never synced too: it
+        // may have had tables before it was emptied.
+        let may_be_taken_for_known = *stamp != Stamp::default() || seen >= next;
+        let cookie_shift = match self.base {
+            Base::Everything { .. } if may_be_taken_for_known => {
+                seen.wrapping_add(1).wrapping_sub(next)
+            }
+            Base::Everything { .. } => 0,
+            Base::Since(_) => stamp.cookie_shift,
         };
         let mut page_1 = new.clone();
         page1::patch(&mut page_1, &Stamp { position, cookie_shift }, commit.size);
@@ -302,7 +306,7 @@ impl<'f> Assembly<'f> {
         // Not 0: with no position either, that is the stamp of a file that no
         // reader has ever seen longer than one page.
         let cookie_shift = page1::schema_cookie(transaction.page_1()).wrapping_add(1).max(1);
-        let mut page_1 = page1::empty();
+        let mut page_1 = page1::empty(0);
         page1::patch(&mut page_1, &Stamp { position: None, cookie_shift }, 1);
         self.pages_written += 1;
         transaction.publish(&page_1, 1, true)?;

@@ -19,7 +19,6 @@
 //! frame that only a recovery finds, after a checkpoint has cut those pages off.
 
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
 
 use super::coalesce::Coalescer;
 use super::wal_index::{CHECKPOINT_LOCK, LOG_READERS, WRITE_LOCK, WalIndex};
@@ -390,8 +389,7 @@ fn lock_for_writing<'f>(
     index: &WalIndex<'f>,
     patience: &Patience,
 ) -> Result<(SharedLock<'f>, IndexHeader)> {
-    let deadline = Instant::now() + patience.timeout;
-    let mut pause = Duration::from_millis(1);
+    let mut deadline = patience.deadline();
     loop {
         if let Some(write) = database.try_lock(WRITE_LOCK, 1)? {
             fault::point("write lock taken");
@@ -401,12 +399,12 @@ fn lock_for_writing<'f>(
             // A writer died half-way. SQLite rebuilds the index, for which it
             // needs the lock itself.
             drop(write);
-            connection.read_something()?;
+            match connection.read_something() {
+                Err(error) if error.kind() == Kind::Busy => {}
+                read => read?,
+            }
         }
-        if (patience.cancelled)() {
-            return Err(Error::new(Kind::Interrupted, "interrupted"));
-        }
-        if Instant::now() >= deadline {
+        if !deadline.pause()? {
             let text = format!(
                 "the local database is locked: another process has been writing it for {} s; \
                  try again or raise busy_timeout",
@@ -414,8 +412,6 @@ fn lock_for_writing<'f>(
             );
             return Err(Error::new(Kind::Busy, text));
         }
-        std::thread::sleep(pause);
-        pause = (pause * 2).min(Duration::from_millis(20));
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::draft::{Draft, later_version};
 use super::wal_index::WalIndex;
@@ -75,7 +75,7 @@ impl ReplicaFile {
             return Err(holds_data(&path));
         }
         let connection = Connection::open_beside(host)?;
-        connection.set_busy_timeout(patience.timeout);
+        connection.set_busy_timeout(patience.timeout.min(SLICE));
         let file = ReplicaFile {
             connection,
             path,
@@ -87,6 +87,10 @@ impl ReplicaFile {
             Look::Replica => file.look_at_log()?,
             Look::Small | Look::Foreign => file.look_inside()?,
         };
+        // A SQLite may be built to sync nothing, and what our checkpoints copy
+        // has to be on the disk before the log begins again. SQLite reads the
+        // schema for this; where it cannot, a sync may still mend the file.
+        let _ = file.patiently(|| file.connection.query("PRAGMA main.synchronous=NORMAL"));
         Ok((file, contents))
     }
 
@@ -111,9 +115,10 @@ impl ReplicaFile {
         if self.ready.get() {
             return Ok(());
         }
-        self.connection.query("PRAGMA main.page_size=4096")?;
+        self.patiently(|| self.connection.query("PRAGMA main.page_size=4096"))?;
         fault::point("page size set");
-        let mode = self.connection.query("PRAGMA main.journal_mode=WAL")?.unwrap_or_default();
+        let mode = self.patiently(|| self.connection.query("PRAGMA main.journal_mode=WAL"))?;
+        let mode = mode.unwrap_or_default();
         fault::point("journal mode set");
         if mode != "wal" {
             return Err(Error::new(
@@ -121,7 +126,7 @@ impl ReplicaFile {
                 format!("the file cannot be put into WAL mode: SQLite left it in mode {mode}"),
             ));
         }
-        self.connection.read_something()?;
+        self.read_something()?;
         let transaction = Draft::begin_unstamped(&self.connection, &self.patience)?;
         // Somebody may have been quicker, with a stamp or with a table.
         match page1::owner(transaction.page_1()) {
@@ -130,8 +135,14 @@ impl ReplicaFile {
             Owner::Foreign if !page1::is_empty(transaction.page_1()) => {
                 return Err(holds_data(&self.path));
             }
+            Owner::Foreign if page1::is_claimed(transaction.page_1()) => {
+                return Err(is_claimed(&self.path));
+            }
             Owner::Foreign => {
-                let mut page_1 = page1::empty();
+                // With the cookie that a connection may have read the empty
+                // schema with.
+                let cookie = page1::schema_cookie(transaction.page_1());
+                let mut page_1 = page1::empty(cookie);
                 page1::patch(&mut page_1, &Stamp::default(), 1);
                 transaction.publish(&page_1, 1, false)?;
             }
@@ -144,7 +155,7 @@ impl ReplicaFile {
     /// The database file itself must carry the stamp before anything is
     /// written behind page 1, so that a look at its bytes tells what it is.
     fn carry_stamp_over(&self) -> Result<()> {
-        let deadline = Instant::now() + self.patience.timeout;
+        let mut deadline = self.patience.deadline();
         loop {
             self.connection.checkpoint(Checkpoint::Passive)?;
             fault::point("stamp carried over");
@@ -153,18 +164,32 @@ impl ReplicaFile {
             if matches!(page1::owner(&header), Owner::Replica(_)) {
                 return Ok(());
             }
-            if (self.patience.cancelled)() {
-                return Err(Error::new(Kind::Interrupted, "interrupted"));
-            }
-            if Instant::now() >= deadline {
+            if !deadline.pause()? {
                 return Err(Error::new(
                     Kind::Busy,
                     "the empty database is being read by a connection that does not end its \
                      transaction; end it and try again",
                 ));
             }
-            std::thread::sleep(Duration::from_millis(5));
         }
+    }
+
+    /// Runs a statement of SQLite until it gets its locks. In SQLite itself
+    /// each wait is a short one, because nobody can end it there.
+    fn patiently<T>(&self, mut statement: impl FnMut() -> Result<T>) -> Result<T> {
+        let deadline = self.patience.deadline();
+        loop {
+            match statement() {
+                Err(error) if error.kind() == Kind::Busy && !deadline.left().is_zero() => {
+                    self.patience.check()?;
+                }
+                done => return done,
+            }
+        }
+    }
+
+    fn read_something(&self) -> Result<()> {
+        self.patiently(|| self.connection.read_something())
     }
 
     /// Where the file stands; None before the first sync.
@@ -206,17 +231,18 @@ impl ReplicaFile {
     /// may be using it; whether that was so within `patience`. Meanwhile
     /// readers go on, and come, but nobody syncs.
     fn cut_log(&self, patience: Duration) -> Result<bool> {
-        let deadline = Instant::now() + patience;
+        let patience = Patience { timeout: patience, ..self.patience.clone() };
+        let deadline = patience.deadline();
         loop {
-            let left = deadline.saturating_duration_since(Instant::now());
+            let left = deadline.left();
             self.connection.set_busy_timeout(left.min(SLICE));
             let cut = self.connection.checkpoint(Checkpoint::Truncate);
-            self.connection.set_busy_timeout(self.patience.timeout);
+            self.connection.set_busy_timeout(self.patience.timeout.min(SLICE));
             if cut? {
                 fault::point("log cut");
                 return Ok(true);
             }
-            if left.is_zero() || (self.patience.cancelled)() {
+            if left.is_zero() || patience.check().is_err() {
                 return Ok(false);
             }
         }
@@ -246,7 +272,7 @@ impl ReplicaFile {
         let mut page = [0; 100];
         for _ in 0..1000 {
             let Some(before) = index.header()? else {
-                self.connection.read_something()?;
+                self.read_something()?;
                 continue;
             };
             match index.find(PageNo::FIRST, before.max_frame)? {
@@ -267,9 +293,10 @@ impl ReplicaFile {
     /// A file of at most one page may be an empty database, or a replica whose
     /// stamp is still in the log.
     fn look_inside(&self) -> Result<Contents> {
-        let mode = self.connection.query("PRAGMA main.journal_mode")?.unwrap_or_default();
+        let ask = |sql| self.patiently(|| self.connection.query(sql));
+        let mode = ask("PRAGMA main.journal_mode")?.unwrap_or_default();
         if mode == "wal" {
-            self.connection.read_something()?;
+            self.read_something()?;
             let index = WalIndex::new(self.connection.database_file()?);
             let frames = index.header()?.map_or(0, |header| header.max_frame);
             if frames > 0 && self.owner()? != Owner::Foreign {
@@ -278,11 +305,17 @@ impl ReplicaFile {
                 return Ok(Contents::Replica);
             }
         }
-        let count = |sql| Ok::<_, Error>(self.connection.query(sql)?.unwrap_or_default());
+        let count = |sql| Ok::<_, Error>(ask(sql)?.unwrap_or_default());
         let pages = count("PRAGMA main.page_count")?;
         let tables = count("SELECT count(*) FROM main.sqlite_master")?;
         if tables != "0" || !matches!(pages.as_str(), "0" | "1") {
             return Err(holds_data(&self.path));
+        }
+        let marks = ["PRAGMA main.user_version", "PRAGMA main.application_id"];
+        for mark in marks {
+            if count(mark)? != "0" {
+                return Err(is_claimed(&self.path));
+            }
         }
         if pages == "1" && count("PRAGMA main.page_size")? != PAGE_SIZE.to_string() {
             return Err(Error::new(
@@ -297,7 +330,7 @@ impl ReplicaFile {
     /// The database file has a stamp; what the log says goes before it: it may
     /// have been promoted, or be the log of a later version.
     fn look_at_log(&self) -> Result<Contents> {
-        self.connection.read_something()?;
+        self.read_something()?;
         if self.owner()? == Owner::Foreign {
             return self.look_inside();
         }
@@ -336,6 +369,17 @@ fn holds_data(path: &Path) -> Error {
         Kind::NotAllowed,
         format!(
             "{} holds data and is not a replica: nothing was changed; attach an empty or new file",
+            path.display()
+        ),
+    )
+}
+
+fn is_claimed(path: &Path) -> Error {
+    Error::new(
+        Kind::NotAllowed,
+        format!(
+            "{} has a user_version or application_id, so it belongs to a program: nothing was \
+             changed; attach an empty or new file",
             path.display()
         ),
     )

@@ -19,11 +19,20 @@ use crate::units::{PAGE_SIZE, PageImage};
 const MAGIC_TEXT: &[u8; 16] = b"SQLite format 3\0";
 const WRITE_VERSION: usize = 18;
 const READ_VERSION: usize = 19;
+const RESERVED: usize = 20;
 const CHANGE_COUNTER: usize = 24;
 const DATABASE_SIZE: usize = 28;
 const SCHEMA_COOKIE: usize = 40;
+const SCHEMA_FORMAT: usize = 44;
+const TEXT_ENCODING: usize = 56;
 const STAMP: usize = 72;
 const VERSION_VALID_FOR: usize = 92;
+
+/// Where the b-tree page begins, behind the header; and the two kinds that a
+/// table's b-tree has.
+const ROOT: usize = 100;
+const LEAF: u8 = 0x0d;
+const INTERIOR: u8 = 0x05;
 
 /// Offset 21: three values that never differ (fileformat2 1.3.5).
 const PAYLOAD_FRACTIONS: [u8; 3] = [64, 32, 32];
@@ -116,7 +125,7 @@ pub fn promote(page: &mut PageImage) {
 /// and without pages that once held some.
 pub fn is_empty(page: &PageImage) -> bool {
     // A leaf of the schema's b-tree without cells (fileformat2 1.6).
-    size(page) <= 1 && page[100] == 0x0d && page[103..105] == [0, 0]
+    size(page) <= 1 && page[ROOT] == LEAF && page[103..105] == [0, 0]
 }
 
 /// Size of the database in pages, as the header says (offset 28).
@@ -129,9 +138,16 @@ pub fn schema_cookie(page: &PageImage) -> u32 {
     be32(page, SCHEMA_COOKIE)
 }
 
-/// Why a page cannot be page 1 of a replica: with these bytes no SQLite would
-/// open the file again, so not even a later sync could put it right.
-pub fn refuse(page: &PageImage) -> Option<&'static str> {
+/// Whether some program has marked the database as its own, by a user_version
+/// (offset 60) or an application_id (offset 68).
+pub fn is_claimed(page: &PageImage) -> bool {
+    be32(page, 60) != 0 || be32(page, 68) != 0
+}
+
+/// Why a page cannot be page 1 of a database of `size` pages: with these bytes
+/// some SQLite would not open the file again, so not even a later sync could
+/// put it right.
+pub fn refuse(page: &PageImage, size: u32) -> Option<&'static str> {
     if &page[..16] != MAGIC_TEXT {
         return Some("page 1 is not that of a SQLite database");
     }
@@ -144,12 +160,43 @@ pub fn refuse(page: &PageImage) -> Option<&'static str> {
     if usize::from(u16::from_be_bytes([page[16], page[17]])) != PAGE_SIZE {
         return Some("the primary's page size is not 4096 bytes");
     }
-    (page[21..24] != PAYLOAD_FRACTIONS).then_some("page 1 is damaged: its payload fractions")
+    if page[21..24] != PAYLOAD_FRACTIONS {
+        return Some("page 1 is damaged: its payload fractions");
+    }
+    // Both are 0 in a database that never had a table.
+    if be32(page, SCHEMA_FORMAT) > 4 {
+        return Some("page 1 is damaged or of a later format: its schema format");
+    }
+    if be32(page, TEXT_ENCODING) > 3 {
+        return Some("page 1 is damaged: its text encoding");
+    }
+    refuse_root(page, size)
+}
+
+/// The root of the schema's b-tree behind the database header (fileformat2
+/// 1.6): all its cells have to lie in the page.
+fn refuse_root(page: &PageImage, size: u32) -> Option<&'static str> {
+    let be16 = |at: usize| usize::from(u16::from_be_bytes([page[at], page[at + 1]]));
+    let usable = PAGE_SIZE - usize::from(page[RESERVED]);
+    let pointers = match page[ROOT] {
+        LEAF => ROOT + 8,
+        INTERIOR if (2..=size).contains(&be32(page, ROOT + 8)) => ROOT + 12,
+        INTERIOR => return Some("page 1 is damaged: it leads to a page that does not exist"),
+        _ => return Some("page 1 is damaged: it is not the root of a schema"),
+    };
+    let end = pointers + 2 * be16(ROOT + 3);
+    let lies_behind = |at: usize| (end..=usable).contains(&at);
+    let (free, content) = (be16(ROOT + 1), be16(ROOT + 5));
+    let sound = end <= usable
+        && lies_behind(content)
+        && (free == 0 || (lies_behind(free) && free + 4 <= usable))
+        && (pointers..end).step_by(2).all(|at| be16(at) >= content && be16(at) + 4 <= usable);
+    (!sound).then_some("page 1 is damaged: what it holds does not lie in it")
 }
 
 /// Page 1 of a database with no table in it, for a replica of a primary that
-/// holds nothing (fileformat2 1.3 and 1.6).
-pub fn empty() -> PageImage {
+/// holds nothing (fileformat2 1.3 and 1.6). `cookie` is its schema cookie.
+pub fn empty(cookie: u32) -> PageImage {
     let mut page = [0; PAGE_SIZE];
     page[..16].copy_from_slice(MAGIC_TEXT);
     page[16..18].copy_from_slice(&(PAGE_SIZE as u16).to_be_bytes());
@@ -159,10 +206,11 @@ pub fn empty() -> PageImage {
     put32(&mut page, CHANGE_COUNTER, 1);
     put32(&mut page, DATABASE_SIZE, 1);
     put32(&mut page, VERSION_VALID_FOR, 1);
-    put32(&mut page, 44, 4); // schema format
-    put32(&mut page, 56, 1); // UTF-8
+    put32(&mut page, SCHEMA_COOKIE, cookie);
+    put32(&mut page, SCHEMA_FORMAT, 4);
+    put32(&mut page, TEXT_ENCODING, 1); // UTF-8
     put32(&mut page, 96, 3_038_000); // version of the library that wrote it
-    page[100] = 0x0d; // leaf of a table b-tree, no cells
+    page[ROOT] = LEAF; // no cells
     page[105..107].copy_from_slice(&(PAGE_SIZE as u16).to_be_bytes());
     page
 }
@@ -184,7 +232,7 @@ mod tests {
 
     #[test]
     fn the_stamp_comes_back_and_the_file_reads_as_read_only() {
-        let mut page = empty();
+        let mut page = empty(0);
         assert_eq!(owner(&page), Owner::Foreign);
         patch(&mut page, &stamp(1), 99);
         assert_eq!(owner(&page[..100]), Owner::Replica(stamp(1)));
@@ -195,7 +243,7 @@ mod tests {
 
     #[test]
     fn a_second_stamp_moves_the_position_but_not_the_cookie() {
-        let mut page = empty();
+        let mut page = empty(0);
         patch(&mut page, &stamp(1), 99);
         let next = stamp(2);
         restamp(&mut page, &next, 98);
@@ -205,10 +253,10 @@ mod tests {
 
     #[test]
     fn a_promoted_page_is_an_ordinary_one() {
-        let mut page = empty();
+        let mut page = empty(0);
         patch(&mut page, &Stamp::default(), 1);
         promote(&mut page);
-        assert_eq!(page, empty());
+        assert_eq!(page, empty(0));
         assert!(is_empty(&page));
         page[104] = 1;
         assert!(!is_empty(&page), "a view needs no page of its own");
@@ -216,7 +264,7 @@ mod tests {
 
     #[test]
     fn a_stamp_of_a_later_version_is_told_apart() {
-        let mut page = empty();
+        let mut page = empty(0);
         patch(&mut page, &stamp(1), 1);
         page[75] = 2;
         assert_eq!(owner(&page), Owner::LaterVersion(2));
@@ -225,16 +273,59 @@ mod tests {
 
     #[test]
     fn pages_that_cannot_be_replicated_say_why() {
-        assert_eq!(refuse(&empty()), None);
-        let mut mvcc = empty();
+        assert_eq!(refuse(&empty(0), 1), None);
+        let mut mvcc = empty(0);
         mvcc[18] = 0xff;
-        assert!(refuse(&mvcc).unwrap().contains("MVCC"));
-        let mut wide = empty();
+        assert!(refuse(&mvcc, 1).unwrap().contains("MVCC"));
+        let mut wide = empty(0);
         wide[16] = 0x20;
-        assert!(refuse(&wide).unwrap().contains("page size"));
-        let mut fractions = empty();
+        assert!(refuse(&wide, 1).unwrap().contains("page size"));
+        let mut fractions = empty(0);
         fractions[22] = 33;
-        assert!(refuse(&fractions).unwrap().contains("fractions"));
-        assert!(refuse(&[0; PAGE_SIZE]).unwrap().contains("not that of a SQLite"));
+        assert!(refuse(&fractions, 1).unwrap().contains("fractions"));
+        assert!(refuse(&[0; PAGE_SIZE], 1).unwrap().contains("not that of a SQLite"));
+    }
+
+    /// Each of these made a SQLite refuse the file for good.
+    #[test]
+    fn a_page_1_that_some_sqlite_does_not_open_is_refused() {
+        let damaged = |changes: &[(usize, u8)]| {
+            let mut page = empty(3);
+            changes.iter().for_each(|(at, byte)| page[*at] = *byte);
+            refuse(&page, 9)
+        };
+        assert_eq!(damaged(&[]), None);
+        assert_eq!(damaged(&[(47, 0), (59, 0)]), None, "a database that never had a table");
+        assert!(damaged(&[(47, 5)]).unwrap().contains("schema format"));
+        assert!(damaged(&[(44, 0x80)]).unwrap().contains("schema format"));
+        assert!(damaged(&[(59, 9)]).unwrap().contains("encoding"));
+        for kind in [0, 2, 10, 0xff] {
+            assert!(damaged(&[(100, kind)]).unwrap().contains("root of a schema"));
+        }
+        for to in [0, 1, 10] {
+            let text = damaged(&[(100, 5), (111, to)]).unwrap();
+            assert!(text.contains("does not exist"), "{text}");
+        }
+        assert_eq!(damaged(&[(100, 5), (111, 9)]), None);
+        for changes in [
+            &[(103, 0xff)][..],                    // more cells than a page has room for
+            &[(104, 1), (108, 0x0f), (109, 0xfe)], // a cell that reaches out of the page
+            &[(104, 1), (108, 0), (109, 50)],      // a cell in the database header
+            &[(101, 0x0f), (102, 0xfd)],           // a free block that does
+            &[(105, 0x10), (106, 1)],              // content that begins behind the page
+            &[(20, 200)],                          // or in the bytes that are reserved
+        ] {
+            assert!(damaged(changes).unwrap().contains("does not lie in it"), "{changes:?}");
+        }
+    }
+
+    #[test]
+    fn a_mark_of_some_program_is_seen() {
+        assert!(!is_claimed(&empty(7)));
+        for at in [60, 63, 68, 71] {
+            let mut page = empty(0);
+            page[at] = 1;
+            assert!(is_claimed(&page));
+        }
     }
 }

@@ -127,7 +127,7 @@ fn wal(bytes: &[u8]) {
     for (to, from) in page.iter_mut().zip(bytes) {
         *to = *from;
     }
-    let _ = (page1::refuse(&page), page1::is_empty(&page));
+    let _ = (page1::refuse(&page, 9), page1::is_empty(&page));
     let stamp = match page1::owner(&page) {
         page1::Owner::Replica(stamp) => stamp,
         _ => page1::Stamp::default(),

@@ -29,6 +29,31 @@ def value(connection, sql, *args):
     return connection.execute(sql, args).fetchone()[0]
 
 
+def an_interrupt_is_heard_while_a_local_lock_is_waited_for():
+    """The empty file is held by another process, and SQLite itself waits."""
+    connection = connect("locked.db")
+    connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
+    holder = subprocess.Popen(
+        [sys.executable, "-c", "import apsw, sys; db = apsw.Connection('locked.db'); "
+         "db.execute('BEGIN EXCLUSIVE'); print(1, flush=True); sys.stdin.read()"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    holder.stdout.readline()
+    thread = threading.Timer(0.3, connection.interrupt)
+    thread.start()
+    started = time.monotonic()
+    try:
+        attach(connection, '{"busy_timeout": 30}')
+        raise SystemExit("a locked file was attached")
+    except apsw.Error as error:
+        assert "interrupted" in str(error), error
+    waited = time.monotonic() - started
+    assert waited < 5, f"the interrupt was heard after {waited} s"
+    thread.join()
+    holder.stdin.close()
+    holder.wait()
+    connection.close()
+
+
 def interrupted_calls_end_soon():
     connection = connect("interrupt.db")
     attach(connection, '{"first_sync": false}')
@@ -111,5 +136,6 @@ def an_exit_without_closing_neither_hangs_nor_crashes():
 
 
 interrupted_calls_end_soon()
+an_interrupt_is_heard_while_a_local_lock_is_waited_for()
 a_forked_child_is_told_so_and_ends()
 an_exit_without_closing_neither_hangs_nor_crashes()

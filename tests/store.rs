@@ -1,0 +1,56 @@
+//! The file and SQLite around it: what a host did to it before it became a
+//! replica, and what SQLite or a dead process left in its shared memory.
+
+mod common;
+
+use common::*;
+
+fn primary() -> Sqld {
+    let sqld = Sqld::start();
+    sqld.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, v); INSERT INTO t VALUES (1, 'one')");
+    sqld.execute("CREATE TABLE u(x); CREATE INDEX i ON u(x)");
+    sqld
+}
+
+/// An open connection compares the schema cookie only: one that has read the
+/// schema of the empty file must find another cookie in the replica.
+#[test]
+fn a_host_that_has_read_the_empty_schema_sees_the_tables_after_the_first_sync() {
+    let sqld = primary();
+    let (_folder, first) = empty_place();
+    Shell::attached(&first, &sqld.url()).close();
+    let cookie: u32 = scalar(&first, "PRAGMA schema_version").parse().expect("a number");
+    for seen in [0, 1, cookie - 1, cookie, cookie + 1, 1000] {
+        let (_folder, db) = empty_place();
+        let mut host = Shell::loaded(&db);
+        host.run("CREATE TABLE gone(x); DROP TABLE gone; VACUUM");
+        host.run(&format!("PRAGMA schema_version = {seen}"));
+        assert_eq!(host.run("SELECT count(*) FROM sqlite_schema"), "0");
+        host.attach(&sqld.url());
+        assert_eq!(host.run("SELECT v FROM t"), "one", "cookie {seen}, the primary's is {cookie}");
+        sqld.execute("INSERT INTO u VALUES (1)");
+        host.sync();
+        assert_replica_equals_primary(&db, &sqld);
+    }
+}
+
+/// A number that a program has put into the header says whose file it is.
+#[test]
+fn an_empty_file_that_a_program_has_marked_is_refused_and_untouched() {
+    let sqld = primary();
+    for mark in ["PRAGMA user_version = 7", "PRAGMA application_id = -99"] {
+        for mode in ["DELETE", "WAL"] {
+            let (_folder, db) = empty_place();
+            sql(&db, &format!("PRAGMA journal_mode = {mode}; {mark};"));
+            let before = std::fs::read(&db).expect("bytes");
+            for options in ["{}", r#"{"first_sync": false}"#] {
+                let mut shell = Shell::loaded(&db);
+                let attach =
+                    format!("SELECT replica_attach({}, NULL, '{options}')", quoted(sqld.url()));
+                let error = shell.error(&attach);
+                assert!(error.contains("belongs to a program: nothing was changed"), "{error}");
+            }
+            assert_eq!(std::fs::read(&db).expect("bytes"), before, "{mark} in mode {mode}");
+        }
+    }
+}
