@@ -59,7 +59,7 @@ dist: $(VENV) $(ZIG) ## archive, Python wheel, npm package and sqlpkg.json in di
 	$(DIST_BUILD)
 	@tests/symbols.sh $(DIST_LIBRARY)
 	@mkdir -p dist/.build && cp $(DIST_LIBRARY) dist/.build/replica.$(DLL)
-	@$(PYTHON) .ci/package/dist.py dist/.build/replica.$(DLL) dist
+	@$(PYTHON) packages/dist.py dist/.build/replica.$(DLL) dist
 
 test-dist: dist $(SQLD) $(SHELL_OK) ## install each package into an empty place and use it from there
 	@$(PYTHON) tests/packages.py dist

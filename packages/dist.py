@@ -24,7 +24,7 @@ import zipfile
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parent.parent
+ROOT = HERE.parent
 SUMMARY = "A SQLite loadable extension: embedded replicas of a libSQL primary (sqld, Turso) in stock SQLite"
 LICENSES = ["LICENSE-MIT", "LICENSE-APACHE"]
 
@@ -75,6 +75,13 @@ def stripped(library, folder):
     if library.suffix == ".so":
         subprocess.run(["strip", "--strip-all", copy], check=True)
     return copy.read_bytes()
+
+
+def sources(language):
+    """The files of a package as they lie in its folder here: name -> bytes."""
+    folder = HERE / language
+    files = [file for file in sorted(folder.rglob("*")) if file.is_file() and "__pycache__" not in file.parts]
+    return {file.relative_to(folder).as_posix(): file.read_bytes() for file in files}
 
 
 def tar_gz(path, files, mtime):
@@ -172,10 +179,9 @@ def main():
     archive = output / f"replica-v{version()}-loadable-{system}-{machine}.tar.gz"
     tar_gz(archive, {name: content, **licenses}, mtime)
     whl = output / f"sqlite_replica-{version()}-py3-none-{tag}.whl"
-    python = {f"sqlite_replica/{file}": (HERE / "python" / file).read_bytes() for file in ("__init__.py", "__main__.py")}
-    wheel(whl, {**python, f"sqlite_replica/{name}": content}, tag, mtime)
+    wheel(whl, {**sources("python"), f"sqlite_replica/{name}": content}, tag, mtime)
     npm = output / f"sqlite-replica-{version()}.tgz"
-    node = {f"package/{file}": (HERE / "npm" / file).read_bytes() for file in ("index.cjs", "index.d.ts")}
+    node = {f"package/{file}": text for file, text in sources("npm").items()}
     tar_gz(npm, {"package/package.json": npm_manifest(system, machine), **node, "package/README.md": readme,
                  f"package/{name}": content, **{f"package/{file}": text for file, text in licenses.items()}}, mtime)
     (output / "sqlpkg.json").write_bytes(sqlpkg(archive, system, machine))
