@@ -230,6 +230,9 @@ HOSTS = {function.__name__: function for function in (
 class Primary:
     """A real sqld with one table, killed at the end."""
 
+    def __init__(self, *flags, token=None):
+        self.flags, self.token = flags, token
+
     def __enter__(self):
         self.folder = tempfile.mkdtemp(prefix="replica-host-")
         with socket.socket() as free:
@@ -239,21 +242,32 @@ class Primary:
         with open(f"{self.folder}/log", "w") as log:
             self.process = subprocess.Popen(
                 [os.environ.get("SQLD", ROOT / ".tools" / "sqld"), "--db-path", f"{self.folder}/primary",
-                 "--http-listen-addr", address, "--no-welcome"], stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+                 "--http-listen-addr", address, "--no-welcome", *self.flags], stdout=log, stderr=log, stdin=subprocess.DEVNULL)
         self.execute("CREATE TABLE orders(id INTEGER PRIMARY KEY, item TEXT UNIQUE);"
                      "INSERT INTO orders VALUES (7, 'lantern')")
         return self
 
     def execute(self, sql):
-        body = json.dumps({"requests": [{"type": "sequence", "sql": sql}, {"type": "close"}]}).encode()
         for _ in range(400):
             try:
-                answer = json.load(urllib.request.urlopen(f"{self.url}/v3/pipeline", body))
-                assert answer["results"][0]["type"] == "ok", answer
-                return
+                return self.ask({"type": "sequence", "sql": sql})
             except OSError:
                 time.sleep(0.05)
         sys.exit("sqld does not answer:\n" + Path(self.folder, "log").read_text())
+
+    def rows(self, sql):
+        """What the primary itself answers: the oracle of these tests."""
+        result = self.ask({"type": "execute", "stmt": {"sql": sql}})["result"]
+        return [tuple(int(cell["value"]) if cell["type"] == "integer" else cell.get("value") for cell in row)
+                for row in result["rows"]]
+
+    def ask(self, request):
+        body = json.dumps({"requests": [request, {"type": "close"}]}).encode()
+        headers = {"authorization": f"Bearer {self.token}"} if self.token else {}
+        with urllib.request.urlopen(urllib.request.Request(f"{self.url}/v3/pipeline", body, headers)) as answer:
+            first = json.load(answer)["results"][0]
+        assert first["type"] == "ok", first
+        return first["response"]
 
     def __exit__(self, *error):
         self.process.kill()

@@ -1,41 +1,45 @@
-"""The loadable SQLite extension sqlite-replica, as a Python package.
+"""The loadable SQLite extension sqlite-replica, and a DB-API module on it.
+
+A connection whose SELECTs read the file and whose writes go to the primary:
+
+    import sqlite_replica
+
+    db = sqlite_replica.connect("app.db", sync_url=url, auth_token=token)
+    db.execute("INSERT INTO orders(item) VALUES (?)", ("kite",))
+    db.commit()
+
+The bare extension, for connections of sqlite3 and apsw:
 
     import sqlite3, sqlite_replica
 
     db = sqlite3.connect("app.db")
     sqlite_replica.load(db)
     db.execute("SELECT replica_attach(?, ?)", (url, token))
-
-`load` takes connections of sqlite3 and of apsw, or anything else with
-`enable_load_extension` and `load_extension`.
 """
 
-from pathlib import Path
+# The module's face is that of sqlite3 (PEP 249), so that code for one runs with the other.
+from sqlite3 import (
+    PARSE_COLNAMES, PARSE_DECLTYPES, Binary, DatabaseError, DataError, Date, DateFromTicks, Error, IntegrityError,
+    InterfaceError, InternalError, NotSupportedError, OperationalError, ProgrammingError, Row, Time, TimeFromTicks,
+    Timestamp, TimestampFromTicks, Warning, adapters, converters, register_adapter, register_converter, sqlite_version,
+    sqlite_version_info,
+)
 
-__all__ = ["loadable_path", "load"]
+from ._connect import connect
+from ._library import load, load_async, loadable_path
+from ._sqlite3 import Connection, Cursor
 
+apilevel = "2.0"
+paramstyle = "qmark"
+threadsafety = 1
 
-def loadable_path():
-    """The library's path, for `.load` and `load_extension()`."""
-    folder = Path(__file__).resolve().parent
-    for name in ("replica.so", "replica.dylib", "replica.dll"):
-        if (folder / name).exists():
-            return str(folder / name)
-    raise FileNotFoundError(f"there is no library in {folder}")
-
-
-def load(connection):
-    """Loads the extension into a connection."""
-    if not hasattr(connection, "enable_load_extension"):
-        raise RuntimeError(
-            "this Python was built without loadable extensions (its sqlite3 has no enable_load_extension); "
-            "use the system's python3, or the package apsw"
-        )
-    connection.enable_load_extension(True)
-    try:
-        connection.load_extension(loadable_path())
-    finally:
-        connection.enable_load_extension(False)
+__all__ = [
+    "PARSE_COLNAMES", "PARSE_DECLTYPES", "Binary", "Connection", "Cursor", "DataError", "DatabaseError", "Date",
+    "DateFromTicks", "Error", "IntegrityError", "InterfaceError", "InternalError", "NotSupportedError",
+    "OperationalError", "ProgrammingError", "Row", "Time", "TimeFromTicks", "Timestamp", "TimestampFromTicks",
+    "Warning", "adapters", "apilevel", "connect", "converters", "load", "load_async", "loadable_path", "paramstyle",
+    "register_adapter", "register_converter", "sqlite_version", "sqlite_version_info", "threadsafety",
+]
 
 
 def _print_path():

@@ -1,0 +1,50 @@
+"""`connect`: a DB-API connection that is an embedded replica."""
+
+import os
+import sqlite3
+
+
+def connect(database, timeout=5.0, detect_types=0, isolation_level="DEFERRED", check_same_thread=True,
+            cached_statements=128, uri=False, *, sync_url=None, auth_token=None, sync_interval=None, offline=False,
+            encryption_key=None, namespace=None, options=None, binding=None):
+    """Opens `database`, a file, as a replica of the primary at `sync_url`.
+
+    What only reads runs in the file; everything else goes to the primary and is
+    readable here when it returns. Without `sync_url` it is an ordinary database.
+
+    `options` are those of `replica_attach`, such as `{"live": True}`. `binding`
+    is "sqlite3" or "apsw"; by default sqlite3, and apsw where Python's sqlite3
+    cannot load extensions.
+    """
+    if encryption_key:
+        raise sqlite3.NotSupportedError("a replica is a plain SQLite file: put it on an encrypted disk instead")
+    database = os.fsdecode(database) if isinstance(database, (bytes, os.PathLike)) else database
+    if sync_url is None and "://" in database and not uri:
+        raise sqlite3.NotSupportedError("a replica needs a file: connect(path, sync_url=...)")
+    given = dict(options or {})
+    for name, value in (("sync_interval", sync_interval), ("namespace", namespace), ("offline", offline)):
+        if value:
+            given[name] = value
+    given.setdefault("busy_timeout", timeout)
+    keywords = dict(timeout=timeout, detect_types=detect_types, isolation_level=isolation_level,
+                    check_same_thread=check_same_thread, cached_statements=cached_statements, uri=uri)
+    connection = _connection_class(binding if sync_url is not None else "sqlite3")(database, **keywords)
+    if sync_url is not None:
+        try:
+            connection.attach(sync_url, auth_token or None, given)
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+def _connection_class(binding):
+    if binding is None:
+        binding = "sqlite3" if hasattr(sqlite3.Connection, "enable_load_extension") else "apsw"
+    if binding == "sqlite3":
+        from ._sqlite3 import Connection
+    elif binding == "apsw":
+        from ._apsw import Connection
+    else:
+        raise ValueError(f'binding must be "sqlite3" or "apsw", not {binding!r}')
+    return Connection

@@ -1,0 +1,49 @@
+//! The adapters of `packages/`: code that was written for libsql's clients, for
+//! DB-API, SQLAlchemy, Django or better-sqlite3 runs on a replica as it is. Each
+//! script of `adapters/` holds its cases in its own language and starts its own
+//! sqld; here they run with the library under test.
+
+mod common;
+
+use std::path::Path;
+use std::process::Command;
+
+use common::*;
+
+/// Runs a script of `tests/adapters/`, or says why it cannot be run here.
+fn runs(interpreter: &Path, script: &[&str]) {
+    let output = Command::new(interpreter)
+        .arg(format!("tests/adapters/{}", script[0]))
+        .args(&script[1..])
+        .env("SQLITE_REPLICA_PATH", extension())
+        .env("SQLD", tool("SQLD", "sqld"))
+        .env_remove("REPLICA_TOKEN")
+        .env_remove("TURSO_AUTH_TOKEN")
+        .output()
+        .expect("the interpreter starts");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+    println!("{stdout}{stderr}");
+    assert!(output.status.success(), "{script:?}: {}\n{stdout}\n{stderr}", output.status);
+}
+
+/// The first python3 whose sqlite3 loads extensions, as Debian's does.
+fn python_with_extensions() -> Option<&'static Path> {
+    let code = "import sqlite3; sqlite3.connect(':memory:').enable_load_extension(True)";
+    ["/usr/bin/python3", "python3"].map(Path::new).into_iter().find(|python| {
+        Command::new(python).args(["-c", code]).output().is_ok_and(|done| done.status.success())
+    })
+}
+
+#[test]
+fn a_db_api_program_runs_on_pythons_own_sqlite3() {
+    match python_with_extensions() {
+        Some(python) => runs(python, &["dbapi.py", "sqlite3"]),
+        None => println!("skipped: no python3 here was built with loadable extensions"),
+    }
+}
+
+#[test]
+fn a_db_api_program_runs_on_apsw() {
+    runs(&tool("PYTHON", "venv/bin/python"), &["dbapi.py", "apsw"]);
+}

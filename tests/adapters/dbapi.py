@@ -1,0 +1,305 @@
+"""The DB-API module of the Python package against a real sqld: dbapi.py sqlite3|apsw
+
+A replica is compared with what the primary itself says. The library is the one
+that SQLITE_REPLICA_PATH names.
+"""
+
+import asyncio
+import datetime
+import itertools
+import json
+import os
+import sqlite3
+import sys
+import tempfile
+import unittest
+import warnings
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "packages" / "python"), str(ROOT / "tests" / "hosts")]
+import run as hosts  # noqa: E402  (the folder is no package)
+import sqlite_replica  # noqa: E402
+
+BINDING = sys.argv.pop(1)
+NUMBERS = itertools.count()
+
+
+class WithPrimary(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.primary = hosts.Primary()
+        cls.primary.__enter__()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.primary.__exit__()
+
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.addCleanup(self.folder.cleanup)
+        self.table = f"t{next(NUMBERS)}"
+        self.primary.execute(f"CREATE TABLE {self.table}(id INTEGER PRIMARY KEY, x)")
+        self.path = f"{self.folder.name}/app.db"
+        self.db = self.open()
+
+    def open(self, **options):
+        db = sqlite_replica.connect(self.path, sync_url=self.primary.url, binding=BINDING, **options)
+        self.addCleanup(db.close)
+        return db
+
+    def assert_both_hold(self, *values):
+        rows = [(value,) for value in values]
+        self.assertEqual(self.db.execute(f"SELECT x FROM {self.table} ORDER BY id").fetchall(), rows)
+        self.assertEqual(self.primary.rows(f"SELECT x FROM {self.table} ORDER BY id"), rows)
+
+
+class Statements(WithPrimary):
+    def test_a_read_needs_no_primary(self):
+        db = sqlite_replica.connect(self.path, sync_url="http://127.0.0.1:1", binding=BINDING)
+        self.addCleanup(db.close)
+        self.assertEqual(db.execute("SELECT item FROM orders WHERE id = ?", (7,)).fetchone(), ("lantern",))
+        self.assertEqual(db.execute("WITH w(a) AS (VALUES (1)) SELECT a FROM w").fetchall(), [(1,)])
+        with self.assertRaises(sqlite3.OperationalError):
+            db.execute(f"INSERT INTO {self.table}(x) VALUES (1)")
+
+    def test_a_write_opens_a_transaction_that_commit_ends(self):
+        cursor = self.db.execute(f"INSERT INTO {self.table}(x) VALUES (?)", ("kite",))
+        self.assertEqual((cursor.rowcount, cursor.lastrowid, cursor.description), (1, 1, None))
+        self.assertTrue(self.db.in_transaction)
+        self.assertEqual(self.primary.rows(f"SELECT x FROM {self.table}"), [])
+        self.assertEqual(self.db.execute(f"SELECT x FROM {self.table}").fetchall(), [("kite",)])
+        self.db.commit()
+        self.assertFalse(self.db.in_transaction)
+        self.assert_both_hold("kite")
+
+    def test_rollback_and_a_raising_with_leave_nothing(self):
+        self.db.execute(f"INSERT INTO {self.table}(x) VALUES (1)")
+        self.db.rollback()
+        with self.assertRaises(ZeroDivisionError), self.db:
+            self.db.execute(f"INSERT INTO {self.table}(x) VALUES (2)")
+            raise ZeroDivisionError
+        with self.db:
+            self.db.execute(f"INSERT INTO {self.table}(x) VALUES (3)")
+        self.assert_both_hold(3)
+
+    def test_isolation_level_none_commits_each_statement(self):
+        db = self.open(isolation_level=None)
+        db.execute(f"INSERT INTO {self.table}(x) VALUES (1)")
+        self.assertFalse(db.in_transaction)
+        db.execute("BEGIN IMMEDIATE")
+        db.execute(f"INSERT INTO {self.table}(x) VALUES (2)")
+        db.execute("ROLLBACK")
+        self.assert_both_hold(1)
+
+    def test_a_closed_connection_leaves_no_transaction_behind(self):
+        other = self.open()
+        other.execute(f"INSERT INTO {self.table}(x) VALUES (1)")
+        other.close()
+        with self.assertRaises(sqlite3.ProgrammingError):
+            other.execute("SELECT 1")
+        self.db.execute(f"INSERT INTO {self.table}(x) VALUES (2)")
+        self.db.commit()
+        self.assert_both_hold(2)
+
+    def test_savepoints_nest_and_the_outermost_commits(self):
+        db = self.open(isolation_level=None)
+        db.execute('SAVEPOINT "outer one"')
+        db.execute(f"INSERT INTO {self.table}(x) VALUES (1)")
+        db.execute("SAVEPOINT inner")
+        db.execute(f"INSERT INTO {self.table}(x) VALUES (2)")
+        db.execute("ROLLBACK TO SAVEPOINT inner")
+        db.execute("RELEASE inner")
+        self.assertTrue(db.in_transaction)
+        db.execute('RELEASE "outer one"')
+        self.assertFalse(db.in_transaction)
+        self.assert_both_hold(1)
+        with self.assertRaises(sqlite3.OperationalError):
+            db.execute("RELEASE nothing")
+
+    def test_returning_gives_names_rows_and_counts(self):
+        cursor = self.db.execute(f"INSERT INTO {self.table}(x) VALUES (1), (2) RETURNING id AS key, x")
+        self.assertEqual([column[0] for column in cursor.description], ["key", "x"])
+        self.assertEqual(cursor.fetchmany(1), [(1, 1)])
+        self.assertEqual(list(cursor), [(2, 2)])
+        self.assertIsNone(cursor.fetchone())
+        self.assertEqual(cursor.rowcount, 2)
+
+    def test_a_select_without_rows_has_a_description(self):
+        for _ in range(2):
+            cursor = self.db.execute(f"SELECT id, x AS 'a \"b\"' FROM {self.table} WHERE id < ?", (0,))
+            self.assertEqual([column[0] for column in cursor.description], ["id", 'a "b"'])
+            self.db.execute(f"UPDATE {self.table} SET x = 1")
+
+    def test_values_come_back_as_they_went(self):
+        values = [2**63 - 1, -(2**63), 9007199254740993, 0.1, 1e300, -0.5, "", "ä\u20ac\U0001f600", "a'b",
+                  b"", b"\x00\xff", None, 3.0]
+        for value in values:
+            self.db.execute(f"INSERT INTO {self.table}(x) VALUES (?)", (value,))
+        inside = [row[0] for row in self.db.execute(f"SELECT x FROM {self.table} ORDER BY id")]
+        self.db.commit()
+        outside = [row[0] for row in self.db.execute(f"SELECT x FROM {self.table} ORDER BY id")]
+        for found in (inside, outside):
+            self.assertEqual([(type(value), value) for value in found], [(type(value), value) for value in values])
+
+    def test_named_numbered_and_many_arguments(self):
+        db = self.db
+        db.execute(f"INSERT INTO {self.table}(id, x) VALUES (:id, @x)", {"id": 5, "x": ":no '?'", "unused": 1})
+        db.execute(f"INSERT INTO {self.table}(id, x) VALUES (?2, ?1) -- what?\n", ("b", 6))
+        with self.assertRaises(sqlite3.ProgrammingError):
+            db.execute(f"INSERT INTO {self.table}(x) VALUES (:absent)", {})
+        marks = ",".join(["(?, ?)"] * 200)
+        many = list(itertools.chain.from_iterable((n, f"'{n}\n") for n in range(100, 300)))
+        self.assertEqual(db.execute(f"INSERT INTO {self.table} VALUES {marks}", many).rowcount, 200)
+        db.commit()
+        self.assert_both_hold(":no '?'", "b", *[f"'{n}\n" for n in range(100, 300)])
+
+    def test_what_sqlite_adapts_is_adapted(self):
+        moment = datetime.date(2024, 2, 29)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Python 3.12 would rather have no default adapters.
+            self.db.execute(f"INSERT INTO {self.table}(x) VALUES (?), (?), (?)", (moment, True, bytearray(b"q")))
+            self.db.commit()
+            found = self.db.execute(f"SELECT x FROM {self.table} WHERE x = ?", (moment,)).fetchall()
+        self.assertEqual(found, [("2024-02-29",)])
+        with self.assertRaises((sqlite3.InterfaceError, sqlite3.ProgrammingError)):
+            self.db.execute(f"INSERT INTO {self.table}(x) VALUES (?)", (object(),))
+
+    def test_executemany_counts_and_is_one_transaction(self):
+        cursor = self.db.executemany(f"INSERT INTO {self.table}(x) VALUES (?)", [(n,) for n in range(3)])
+        self.assertEqual(cursor.rowcount, 3)
+        self.assertEqual(self.primary.rows(f"SELECT count(*) FROM {self.table}"), [(0,)])
+        self.db.commit()
+        self.assert_both_hold(0, 1, 2)
+        with self.assertRaises(sqlite3.ProgrammingError):
+            self.db.executemany("SELECT ?", [(1,)])
+
+    def test_a_script_with_a_trigger_and_a_transaction(self):
+        self.db.executescript(f"""
+            -- a comment; with a semicolon
+            CREATE TABLE log{self.table}(x);
+            CREATE TRIGGER tr{self.table} AFTER INSERT ON {self.table} BEGIN
+                INSERT INTO log{self.table} VALUES (new.x); SELECT 1; END;
+            BEGIN; INSERT INTO {self.table}(x) VALUES ('a;b'); COMMIT;
+            INSERT INTO {self.table}(x) VALUES (2)""")
+        self.assertFalse(self.db.in_transaction)
+        self.assertEqual(self.db.execute(f"SELECT x FROM log{self.table}").fetchall(), [("a;b",), (2,)])
+        self.assert_both_hold("a;b", 2)
+
+    def test_what_is_temporary_or_attached_stays_here(self):
+        db = self.db
+        db.execute("CREATE TEMP TABLE Mine(x)")
+        db.execute("INSERT INTO mine VALUES (1)")
+        db.execute("ATTACH ? AS other", (f"{self.folder.name}/other.db",))
+        db.execute("CREATE TABLE other.theirs(x)")
+        db.execute("INSERT INTO other.theirs VALUES (2)")
+        self.assertFalse(db.in_transaction)
+        self.assertEqual(db.execute("SELECT * FROM mine, other.theirs").fetchall(), [(1, 2)])
+        db.execute("DROP TABLE mine")
+        db.execute(f"VACUUM INTO '{self.folder.name}/copy.db'")
+        self.assertTrue(os.path.exists(f"{self.folder.name}/copy.db"))
+
+    def test_schema_is_seen_inside_the_transaction_that_makes_it(self):
+        db = self.open(isolation_level=None)
+        db.execute("BEGIN")
+        db.execute(f"CREATE TABLE new{self.table}(a, b)")
+        names = [row[1] for row in db.execute(f"PRAGMA table_info(new{self.table})")]
+        self.assertEqual(names, ["a", "b"])
+        db.execute("COMMIT")
+        self.assertEqual(len(db.execute(f"PRAGMA table_info(new{self.table})").fetchall()), 2)
+
+
+class Errors(WithPrimary):
+    def test_a_constraint_is_an_integrity_error_in_sqlites_words(self):
+        self.primary.execute(f"CREATE UNIQUE INDEX u{self.table} ON {self.table}(x)")
+        self.db.execute(f"INSERT INTO {self.table}(x) VALUES ('a')")
+        with self.assertRaises(sqlite3.IntegrityError) as caught:
+            self.db.execute(f"INSERT INTO {self.table}(x) VALUES ('a')")
+        self.assertEqual(str(caught.exception), f"UNIQUE constraint failed: {self.table}.x")
+        self.assertEqual(caught.exception.sqlite_errorcode, 2067)
+        # The transaction goes on, as SQLite's does.
+        self.db.execute(f"INSERT INTO {self.table}(x) VALUES ('b')")
+        self.db.commit()
+        self.assert_both_hold("a", "b")
+
+    def test_a_wrong_statement_is_an_operational_error(self):
+        for sql in ("INSERT INTO nowhere VALUES (1)", "CREATE TABLE", "SELECT * FROM nowhere"):
+            with self.assertRaises(sqlite3.OperationalError, msg=sql):
+                self.db.execute(sql)
+            self.db.rollback()
+
+    def test_a_commit_without_begin_is_nothing_and_a_second_begin_is_an_error(self):
+        self.db.commit()
+        self.db.rollback()
+        self.db.execute("BEGIN")
+        with self.assertRaises(sqlite3.OperationalError):
+            self.db.execute("BEGIN")
+        self.db.rollback()
+        with self.assertRaises(sqlite3.OperationalError):
+            self.db.execute("COMMIT")
+
+    def test_connect_without_sync_url_is_an_ordinary_database(self):
+        db = sqlite_replica.connect(":memory:")
+        db.execute("CREATE TABLE t(x)")
+        db.execute("INSERT INTO t VALUES (1)")
+        self.assertTrue(db.in_transaction)
+        db.rollback()
+        self.assertEqual(db.execute("SELECT * FROM t").fetchall(), [])
+        with self.assertRaises(sqlite3.ProgrammingError):
+            db.sync()
+
+    def test_a_url_without_a_file_and_an_encryption_key_are_refused(self):
+        for arguments in (("libsql://one.example",), (self.path, 5.0, 0, None, True, 128, False)):
+            keyed = {} if len(arguments) == 1 else {"encryption_key": "k"}
+            with self.assertRaises(sqlite3.NotSupportedError):
+                sqlite_replica.connect(*arguments, **keyed)
+
+
+class Replica(WithPrimary):
+    def test_sync_brings_what_others_wrote(self):
+        self.primary.execute(f"INSERT INTO {self.table}(x) VALUES ('theirs')")
+        self.assertEqual(self.db.execute(f"SELECT x FROM {self.table}").fetchall(), [])
+        synced = self.db.sync()
+        self.assertGreater(synced["frames_synced"], 0)
+        self.assert_both_hold("theirs")
+        self.assertEqual(json.loads(self.db.execute("SELECT replica_sync()").fetchone()[0])["frames_synced"], 0)
+
+    def test_options_reach_the_extension(self):
+        db = self.open(sync_interval=30, options={"timeout": 7})
+        self.assertEqual(db.execute("SELECT count(*) FROM replica_status").fetchone(), (1,))
+        db.close()
+        with self.assertRaises(sqlite3.OperationalError):
+            self.open(options={"unknown": 1})
+
+
+@unittest.skipIf(BINDING != "sqlite3", "row factories and async libraries are sqlite3's")
+class OnlyWithSqlite3(WithPrimary):
+    def test_sqlite3_row_works_on_local_and_remote_rows(self):
+        self.db.row_factory = sqlite3.Row
+        row = self.db.execute(f"INSERT INTO {self.table}(x) VALUES ('v') RETURNING id AS i, x").fetchone()
+        self.assertEqual((row["i"], row["X"], row.keys()), (1, "v", ["i", "x"]))
+        self.db.commit()
+        self.assertEqual(self.db.execute(f"SELECT x FROM {self.table}").fetchone()["x"], "v")
+
+    def test_load_refuses_an_async_connection_and_load_async_takes_it(self):
+        class Async:
+            def __init__(self):
+                self.native = sqlite3.connect(":memory:")
+
+            async def enable_load_extension(self, on):
+                self.native.enable_load_extension(on)
+
+            async def load_extension(self, path):
+                self.native.load_extension(path)
+
+        connection = Async()
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            with self.assertRaisesRegex(TypeError, "load_async"):
+                sqlite_replica.load(connection)
+        asyncio.run(sqlite_replica.load_async(connection))
+        self.assertTrue(connection.native.execute("SELECT replica_version()").fetchone()[0])
+
+
+if __name__ == "__main__":
+    unittest.main()
