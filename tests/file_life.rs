@@ -342,3 +342,22 @@ fn only_an_attached_replica_is_promoted() {
     let error = Shell::loaded(&db).error("SELECT replica_promote()");
     assert!(error.contains("no replica is attached to this connection"), "{error}");
 }
+
+#[test]
+fn a_name_that_is_not_utf_8_leads_to_that_file_and_no_other() {
+    use std::os::unix::ffi::OsStrExt;
+    let sqld = Sqld::start();
+    sqld.execute("CREATE TABLE t(x); INSERT INTO t VALUES (1)");
+    let (folder, _) = empty_place();
+    let db = folder.path().join(std::ffi::OsStr::from_bytes(b"a\xff.db"));
+    // What a careless conversion would make of the name.
+    let decoy = folder.path().join("a\u{fffd}.db");
+    std::fs::write(&decoy, "").expect("written");
+    let mut replica = Shell::attached(&db, &sqld.url());
+    sqld.execute("INSERT INTO t VALUES (2)");
+    replica.sync();
+    assert_replica_equals_primary(&db, &sqld);
+    assert_eq!(std::fs::metadata(&decoy).expect("there").len(), 0);
+    let sidecar = folder.path().join(std::ffi::OsStr::from_bytes(b"a\xff.db-replica"));
+    assert!(sidecar.exists(), "{:?}", files(folder.path()));
+}

@@ -1,14 +1,15 @@
 //! Connections: the host's own, which we only ask, and a second one of ours on
 //! the same file, which we drive.
 
-use std::ffi::{CString, c_char, c_int, c_void};
-use std::path::PathBuf;
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::path::{Path, PathBuf};
 use std::ptr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::api::{self, rc, sqlite, sqlite3, sqlite3_stmt, text};
 use super::file::{DatabaseFile, WalFile, sqlite3_file};
+use super::lock_proof::LockProof;
 use crate::error::{Error, Kind, Result};
 
 const MAIN: *const c_char = c"main".as_ptr();
@@ -20,6 +21,10 @@ const FCNTL_JOURNAL_POINTER: c_int = 28;
 
 /// sqlite.org/c3ref/c_dbconfig_defensive.html.
 const DBCONFIG_TRUSTED_SCHEMA: c_int = 1017;
+const DBCONFIG_NO_CKPT_ON_CLOSE: c_int = 1006;
+
+/// The lock byte of a writer (sqlite.org/walformat.html 2.3).
+const WRITE_LOCK: u8 = 0;
 
 /// sqlite.org/c3ref/c_open_autoproxy.html. No mutex: a connection of ours is
 /// used by one thread at a time, which its owner sees to.
@@ -58,9 +63,18 @@ impl HostDb {
     /// Absolute path of the main database; None for a temporary or in-memory
     /// one.
     pub fn main_path(self) -> Option<PathBuf> {
-        // SAFETY: an open connection; the name is copied at once.
-        let path = unsafe { text(sqlite!(db_filename(self.0, MAIN))) };
-        (!path.is_empty()).then(|| PathBuf::from(path))
+        self.main_name().map(|name| path_of(&name))
+    }
+
+    /// The same as SQLite has it, byte by byte: a name need not be UTF-8.
+    fn main_name(self) -> Option<CString> {
+        // SAFETY: an open connection; the name is NULL or NUL-terminated, and
+        // copied at once.
+        let name = unsafe {
+            let name = sqlite!(db_filename(self.0, MAIN));
+            (!name.is_null()).then(|| CStr::from_ptr(name).to_owned())
+        };
+        name.filter(|name| !name.is_empty())
     }
 
     /// Name of the VFS that the main database was opened with.
@@ -78,7 +92,7 @@ impl HostDb {
         // a NUL-terminated string.
         unsafe {
             let name = (*vfs).name;
-            (!name.is_null()).then(|| std::ffi::CStr::from_ptr(name).to_owned())
+            (!name.is_null()).then(|| CStr::from_ptr(name).to_owned())
         }
     }
 
@@ -124,7 +138,11 @@ pub enum Checkpoint {
 /// only way to the file that does not drop the host's locks when it is closed
 /// (sqlite.org/howtocorrupt.html 2.2).
 #[derive(Debug)]
-pub struct Connection(*mut sqlite3);
+pub struct Connection {
+    db: *mut sqlite3,
+    /// None for one in memory.
+    proof: Option<LockProof>,
+}
 
 // SAFETY: `threadsafe()` is checked by whoever moves it to another thread; the
 // type is not Sync, so one thread at a time uses it.
@@ -134,8 +152,7 @@ impl Connection {
     /// Opens the main database of `host` once more.
     pub fn open_beside(host: HostDb) -> Result<Connection> {
         let path = host
-            .main_path()
-            .and_then(|path| CString::new(path.into_os_string().into_encoded_bytes()).ok())
+            .main_name()
             .ok_or_else(|| Error::new(Kind::BadArgument, "the main database has no file"))?;
         let vfs = host.vfs_name();
         let vfs_name = vfs.as_ref().map_or(ptr::null(), |name| name.as_ptr());
@@ -144,7 +161,7 @@ impl Connection {
         // SAFETY: NUL-terminated strings that outlive the call. Where opening
         // fails, the handle still has to be closed, which `Drop` does.
         let code = unsafe { sqlite!(open_v2(path.as_ptr(), &mut db, flags, vfs_name)) };
-        let connection = Connection(db);
+        let connection = Connection { db, proof: Some(LockProof::new(&path_of(&path))) };
         match code {
             rc::OK => Ok(connection),
             code => Err(connection.error("open the database a second time", code)),
@@ -157,7 +174,7 @@ impl Connection {
         let flags = OPEN_READWRITE | OPEN_CREATE | OPEN_NOMUTEX | OPEN_PRIVATECACHE;
         // SAFETY: as in `open_beside`.
         let code = unsafe { sqlite!(open_v2(c":memory:".as_ptr(), &mut db, flags, ptr::null())) };
-        let connection = Connection(db);
+        let connection = Connection { db, proof: None };
         match code {
             rc::OK => Ok(connection),
             code => Err(connection.error("open a database in memory", code)),
@@ -166,14 +183,14 @@ impl Connection {
 
     /// To add functions to it.
     pub(super) fn as_host(&self) -> HostDb {
-        HostDb(self.0)
+        HostDb(self.db)
     }
 
     /// How long SQLite's own statements wait for locks.
     pub fn set_busy_timeout(&self, timeout: Duration) {
         let milliseconds = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
         // SAFETY: an open connection.
-        unsafe { sqlite!(busy_timeout(self.0, milliseconds)) };
+        unsafe { sqlite!(busy_timeout(self.db, milliseconds)) };
     }
 
     /// Runs one statement and returns the first column of its first row.
@@ -184,7 +201,7 @@ impl Connection {
         // every path; the column's text is copied before that.
         unsafe {
             let prepared =
-                sqlite!(prepare_v2(self.0, c_sql.as_ptr(), -1, &mut statement, ptr::null_mut()));
+                sqlite!(prepare_v2(self.db, c_sql.as_ptr(), -1, &mut statement, ptr::null_mut()));
             if prepared != rc::OK {
                 return Err(self.error(sql, prepared));
             }
@@ -207,8 +224,29 @@ impl Connection {
         self.query("PRAGMA main.user_version").map(|_| ())
     }
 
+    /// Refuses to go on where this process does not hold the locks that SQLite
+    /// believes it holds, or the log is not the one that others see. To be
+    /// asked in WAL mode, after [`Connection::read_something`], before each
+    /// write; `writing` says that the WRITE lock is held.
+    pub fn check_locks(&self, writing: bool) -> Result<()> {
+        self.proof.as_ref().map_or(Ok(()), |proof| proof.check(writing))
+    }
+
+    /// The same at first sight of a file, when nothing is to be written yet.
+    pub fn check_locks_at_first(&self) -> Result<()> {
+        self.check_locks(false)?;
+        if self.proof.as_ref().is_none_or(LockProof::is_conclusive) {
+            return Ok(());
+        }
+        // Whoever holds it asks by himself before he writes, and so do we.
+        let Some(_lock) = self.database_file()?.try_lock(WRITE_LOCK, 1)? else { return Ok(()) };
+        self.check_locks(true)
+    }
+
     /// Copies the log into the database; whether all of it was copied.
     pub fn checkpoint(&self, mode: Checkpoint) -> Result<bool> {
+        // The log of nobody else would destroy the database.
+        self.check_locks(false)?;
         let mode = match mode {
             Checkpoint::Passive => 0,
             Checkpoint::Truncate => 3,
@@ -216,7 +254,7 @@ impl Connection {
         let (mut frames, mut copied) = (0, 0);
         // SAFETY: an open connection and places for two numbers.
         let code =
-            unsafe { sqlite!(wal_checkpoint_v2(self.0, MAIN, mode, &mut frames, &mut copied)) };
+            unsafe { sqlite!(wal_checkpoint_v2(self.db, MAIN, mode, &mut frames, &mut copied)) };
         match code {
             rc::OK => Ok(frames == copied),
             code if code & 0xff == rc::BUSY => Ok(false),
@@ -226,12 +264,12 @@ impl Connection {
 
     /// The database file.
     pub fn database_file(&self) -> Result<DatabaseFile<'_>> {
-        database_file(self.0)
+        database_file(self.db)
     }
 
     /// The log; only after [`Connection::read_something`] in WAL mode.
     pub fn wal_file(&self) -> Result<WalFile<'_>> {
-        let file = control(self.0, FCNTL_JOURNAL_POINTER).map(|file| file.cast::<sqlite3_file>());
+        let file = control(self.db, FCNTL_JOURNAL_POINTER).map(|file| file.cast::<sqlite3_file>());
         // SAFETY: the file belongs to this connection, which the result
         // borrows.
         file.and_then(|file| unsafe { WalFile::new(file) })
@@ -240,7 +278,7 @@ impl Connection {
 
     fn error(&self, what: &str, code: c_int) -> Error {
         // SAFETY: a handle from open_v2, or NULL, which errmsg takes too.
-        let message = unsafe { text(sqlite!(errmsg(self.0))) };
+        let message = unsafe { text(sqlite!(errmsg(self.db))) };
         let kind =
             if code & 0xff == rc::BUSY || code & 0xff == 6 { Kind::Busy } else { Kind::Local };
         Error::new(kind, format!("{what}: {message}"))
@@ -249,8 +287,30 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
+        if !self.db.is_null() && self.check_locks(false).is_err() {
+            // The last one to close copies the log into the database, and
+            // this log is not the database's any more.
+            // SAFETY: an open connection; the operation takes an int and a
+            // place for one, which may be NULL.
+            unsafe {
+                sqlite!(db_config(self.db, DBCONFIG_NO_CKPT_ON_CLOSE, 1, ptr::null_mut::<c_int>()))
+            };
+        }
         // SAFETY: closed once; all statements are finalized.
-        unsafe { sqlite!(close(self.0)) };
+        unsafe { sqlite!(close(self.db)) };
+    }
+}
+
+/// A file name of SQLite's as a path: UTF-8 on Windows, any bytes elsewhere.
+fn path_of(name: &CStr) -> PathBuf {
+    #[cfg(unix)]
+    {
+        use std::os::unix::ffi::OsStrExt;
+        Path::new(std::ffi::OsStr::from_bytes(name.to_bytes())).to_owned()
+    }
+    #[cfg(not(unix))]
+    {
+        Path::new(&*name.to_string_lossy()).to_owned()
     }
 }
 

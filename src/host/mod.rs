@@ -14,6 +14,7 @@ pub mod function;
 pub mod guard;
 #[cfg(feature = "fault-points")]
 mod kill;
+pub mod lock_proof;
 pub mod value;
 pub mod vtab;
 

@@ -109,6 +109,7 @@ impl<'f> Draft<'f> {
         let wal = connection.wal_file()?;
         let index = WalIndex::new(database);
         let (write, header) = lock_for_writing(connection, database, &index, patience)?;
+        connection.check_locks(true)?;
         let mut transaction = Draft {
             checkpoint: database.try_lock(CHECKPOINT_LOCK, 1)?,
             file_size: database.size()?,

@@ -9,7 +9,7 @@ use super::draft::{Draft, later_version};
 use super::wal_index::WalIndex;
 use crate::error::{Error, Kind, Result};
 use crate::fault;
-use crate::host::{Checkpoint, Connection, HostDb};
+use crate::host::{Checkpoint, Connection, HostDb, lock_proof};
 use crate::patience::Patience;
 use crate::position::Position;
 use crate::units::{PAGE_SIZE, PageNo};
@@ -63,6 +63,7 @@ impl ReplicaFile {
                  open a connection on a file name",
             )
         })?;
+        lock_proof::check_only_name(&path)?;
         if host.main_file()?.has_moved() {
             return Err(Error::new(
                 Kind::NotAllowed,
@@ -331,6 +332,7 @@ impl ReplicaFile {
     /// have been promoted, or be the log of a later version.
     fn look_at_log(&self) -> Result<Contents> {
         self.read_something()?;
+        self.connection.check_locks_at_first()?;
         if self.owner()? == Owner::Foreign {
             return self.look_inside();
         }

@@ -37,8 +37,8 @@ impl Connection {
         match &*self.replica.borrow() {
             Some(replica) if replica.is_forked() => Err(Error::new(
                 Kind::Misuse,
-                "this process was forked after replica_attach; open the database anew in the \
-                 child process",
+                "this process inherited the connection by a fork; open the database and attach only \
+                 after the fork (gunicorn post_fork, puma on_worker_boot)",
             )),
             Some(replica) => body(replica),
             None => Err(Error::new(

@@ -93,7 +93,7 @@ def a_forked_child_is_told_so_and_ends():
         try:
             connection.execute("SELECT replica_sync()").fetchall()
         except apsw.MisuseError as error:
-            code = 0 if "this process was forked after replica_attach" in str(error) else 2
+            code = 0 if "this process inherited the connection by a fork" in str(error) else 2
         except BaseException:
             code = 3
         try:
