@@ -26,6 +26,12 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 SUMMARY = "A SQLite loadable extension: embedded replicas of a libSQL primary (sqld, Turso) in stock SQLite"
+ENTRY_POINTS = """[console_scripts]
+sqlite-replica = sqlite_replica:_print_path
+[sqlalchemy.dialects]
+sqlite.replica = sqlite_replica.sqlalchemy:Dialect
+sqlite.aioreplica = sqlite_replica.sqlalchemy:AsyncDialect
+"""
 LICENSES = ["LICENSE-MIT", "LICENSE-APACHE"]
 
 
@@ -109,7 +115,7 @@ def wheel(path, files, tag, mtime):
         "Description-Content-Type: text/markdown", "", (HERE / "README.md").read_text()]).encode()
     files[f"{info}/WHEEL"] = (
         f"Wheel-Version: 1.0\nGenerator: sqlite-replica\nRoot-Is-Purelib: false\nTag: py3-none-{tag}\n").encode()
-    files[f"{info}/entry_points.txt"] = b"[console_scripts]\nsqlite-replica = sqlite_replica:_print_path\n"
+    files[f"{info}/entry_points.txt"] = ENTRY_POINTS.encode()
     record = ""
     for name, content in files.items():
         digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()

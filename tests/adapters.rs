@@ -5,7 +5,7 @@
 
 mod common;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use common::*;
@@ -46,4 +46,23 @@ fn a_db_api_program_runs_on_pythons_own_sqlite3() {
 #[test]
 fn a_db_api_program_runs_on_apsw() {
     runs(&tool("PYTHON", "venv/bin/python"), &["dbapi.py", "apsw"]);
+}
+
+/// What `make test-suites` has installed, if it has: an interpreter with the
+/// packages that the adapters are for.
+fn installed(path: &str) -> Option<PathBuf> {
+    let folder = std::env::var_os("SUITES")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join(".tools/suites"), PathBuf::from);
+    let found = folder.join(path);
+    if !found.exists() {
+        println!("skipped: {} is not there; `make test-suites` installs it", found.display());
+    }
+    found.exists().then_some(found)
+}
+
+#[test]
+fn sqlalchemy_and_django_write_to_the_primary() {
+    if let Some(python) = installed("python/bin/python") {
+        runs(&python, &["orm.py"]);
+    }
 }

@@ -25,7 +25,7 @@ from sqlite3 import (
     sqlite_version_info,
 )
 
-from ._connect import connect
+from ._connect import connect, connect_async
 from ._library import load, load_async, loadable_path
 from ._sqlite3 import Connection, Cursor
 
@@ -37,7 +37,7 @@ __all__ = [
     "PARSE_COLNAMES", "PARSE_DECLTYPES", "Binary", "Connection", "Cursor", "DataError", "DatabaseError", "Date",
     "DateFromTicks", "Error", "IntegrityError", "InterfaceError", "InternalError", "NotSupportedError",
     "OperationalError", "ProgrammingError", "Row", "Time", "TimeFromTicks", "Timestamp", "TimestampFromTicks",
-    "Warning", "adapters", "apilevel", "connect", "converters", "load", "load_async", "loadable_path", "paramstyle",
+    "Warning", "adapters", "apilevel", "connect", "connect_async", "converters", "load", "load_async", "loadable_path", "paramstyle",
     "register_adapter", "register_converter", "sqlite_version", "sqlite_version_info", "threadsafety",
 ]
 

@@ -1,4 +1,4 @@
-"""`connect`: a DB-API connection that is an embedded replica."""
+"""`connect`: a DB-API connection that is an embedded replica, and its async form."""
 
 import os
 import sqlite3
@@ -36,6 +36,13 @@ def connect(database, timeout=5.0, detect_types=0, isolation_level="DEFERRED", c
             connection.close()
             raise
     return connection
+
+
+def connect_async(database, **keywords):
+    """The same as a connection of aiosqlite, to be awaited or used with `async with`."""
+    import aiosqlite
+
+    return aiosqlite.Connection(lambda: connect(database, **keywords), iter_chunk_size=64)
 
 
 def _connection_class(binding):

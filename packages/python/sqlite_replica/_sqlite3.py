@@ -2,11 +2,12 @@
 
 They are sqlite3's classes with `execute` and what belongs to transactions
 replaced, so that a local SELECT goes through sqlite3's own code but for one
-look at its text. A cursor that holds rows of the primary is a `_RemoteCursor`
-until its next statement.
+look at its text. While a cursor holds rows of the primary, it is of its class's
+remote form, whose fetch methods give those.
 """
 
 import sqlite3
+from functools import lru_cache
 
 from . import _sql
 from ._replica import Replica
@@ -17,9 +18,14 @@ _isolation_level = sqlite3.Connection.isolation_level
 
 
 class Cursor(sqlite3.Cursor):
+    # What the primary answered to the last statement, if it was asked: the rows
+    # that are left, how many were changed, the last rowid.
+    _answer = None
+    _last_rowid = None
+
     def execute(self, sql, parameters=(), /):
         # The short way of nearly all reads.
-        if sql in self.connection._reads:
+        if sql in self.connection._reads and self._answer is None:
             return _local(self, sql, parameters)
         return self._execute(sql, parameters)
 
@@ -28,7 +34,7 @@ class Cursor(sqlite3.Cursor):
         if connection._primary is None:
             return _local(self, sql, parameters)
         statement = _sql.statement(sql)
-        self._become(Cursor)
+        self._forget()
         if statement.kind in _sql.CONTROL:
             # A use after close is told by sqlite3 in its own words.
             _local(self, "")
@@ -47,19 +53,18 @@ class Cursor(sqlite3.Cursor):
         # sqlite3 fills in `description` itself, where row factories find it too.
         names = ", ".join(f"NULL AS {_sql.quoted(name)}" for name in answer.columns)
         _local(self, f"SELECT {names} LIMIT 0" if names else "")
-        self._rows = iter(answer.rows)
-        count = answer.rows_affected if statement.kind is _sql.WRITE else -1
-        inserted = statement.verb in ("INSERT", "REPLACE")
-        self._counts = count, answer.last_insert_rowid if inserted else self._last_rowid()
-        self._become(_RemoteCursor)
+        if statement.verb in ("INSERT", "REPLACE"):
+            self._last_rowid = answer.last_insert_rowid
+        self._keep(iter(answer.rows), answer.rows_affected if statement.kind is _sql.WRITE else -1)
 
-    def _last_rowid(self):
-        return getattr(self, "_counts", (0, None))[1]
+    def _keep(self, rows, count):
+        self._answer = rows, count
+        self.__class__ = _remote_form(self.__class__)
 
-    def _become(self, kind):
-        # Classes that somebody derived keep theirs; they have no remote form.
-        if self.__class__ in (Cursor, _RemoteCursor):
-            self.__class__ = kind
+    def _forget(self):
+        if self._answer is not None:
+            self._answer = None
+            self.__class__ = self.__class__._local_form
 
     def executemany(self, sql, parameters, /):
         connection = self.connection
@@ -68,14 +73,13 @@ class Cursor(sqlite3.Cursor):
         statement = _sql.statement(sql)
         if statement.kind is not _sql.WRITE:
             raise sqlite3.ProgrammingError("executemany() can only execute DML statements.")
-        self._become(Cursor)
+        self._forget()
         connection._begin_before_write(statement)
         if not connection._primary.is_remote(statement):
             return super().executemany(sql, parameters)
         count = connection._say(connection._primary.run_many, sql, parameters)
         _local(self, "")
-        self._rows, self._counts = iter(()), (count, self._last_rowid())
-        self._become(_RemoteCursor)
+        self._keep(iter(()), count)
         return self
 
     def executescript(self, script, /):
@@ -94,14 +98,11 @@ class Cursor(sqlite3.Cursor):
         return self
 
 
-class _RemoteCursor(Cursor):
-    """Holds what the primary answered."""
+class _Remote:
+    """Mixed into the class of a cursor that holds what the primary answered."""
 
-    rowcount = property(lambda self: self._counts[0])
-    lastrowid = property(lambda self: self._counts[1])
-
-    def execute(self, sql, parameters=(), /):
-        return self._execute(sql, parameters)
+    rowcount = property(lambda self: self._answer[1])
+    lastrowid = property(lambda self: self._last_rowid)
 
     def fetchone(self):
         return next(self, None)
@@ -119,8 +120,14 @@ class _RemoteCursor(Cursor):
     def __next__(self):
         # Closed cursors and connections are refused by sqlite3.
         super().fetchone()
-        row = next(self._rows)
+        row = next(self._answer[0])
         return row if self.row_factory is None else self.row_factory(self, row)
+
+
+@lru_cache(maxsize=None)
+def _remote_form(cls):
+    """The remote form of Cursor, or of a class that somebody derived from it."""
+    return type(cls.__name__, (_Remote, cls), {"_local_form": cls})
 
 
 class Connection(Replica, sqlite3.Connection):
