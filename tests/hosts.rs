@@ -70,3 +70,12 @@ fn a_second_sqlite_library_in_the_process_is_refused() {
     let (_folder, db) = empty_place();
     python("second_library.py", &sqld, &db);
 }
+
+#[test]
+fn a_host_that_unloads_its_sqlite_keeps_it_while_replicas_work() {
+    let sqld = Sqld::start();
+    sqld.execute("CREATE TABLE t(x); INSERT INTO t VALUES (1)");
+    let (_folder, db) = empty_place();
+    python("unloaded_library.py", &sqld, &db);
+    assert_replica_equals_primary(&db, &sqld);
+}

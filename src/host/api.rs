@@ -7,6 +7,7 @@
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 pub use sqlite_loadable::ext::{
@@ -46,11 +47,15 @@ struct LaterRoutines {
 
 static ROUTINES: AtomicPtr<sqlite3_api_routines> = AtomicPtr::new(ptr::null_mut());
 
+/// Version of the SQLite that the table belongs to.
+static VERSION: OnceLock<String> = OnceLock::new();
+
 /// Remembers the host's table.
 ///
 /// A second SQLite library in the process (Python's own beside apsw's, say)
 /// brings another table; its connections would then be driven by the first
-/// library's functions, so it is refused.
+/// library's functions, so it is refused. Nothing of the first table is called
+/// for that.
 ///
 /// # Safety
 /// `table` is the pointer that SQLite gave to the entry point.
@@ -68,26 +73,50 @@ pub unsafe fn install(table: *mut sqlite3_api_routines) -> Result<()> {
     let first =
         ROUTINES.compare_exchange(ptr::null_mut(), table, Ordering::AcqRel, Ordering::Acquire);
     match first {
-        Ok(_) => Ok(()),
+        Ok(_) => {
+            keep_loaded(table);
+            VERSION.get_or_init(libversion);
+            Ok(())
+        }
         Err(present) if present == table => Ok(()),
         Err(_) => Err(Error::new(
             Kind::Misuse,
             format!(
                 "replica: another copy of SQLite (version {}) in this process has already loaded \
                  it; load it from one SQLite library per process",
-                libversion()
+                VERSION.get().map_or("unknown", String::as_str)
             ),
         )),
     }
 }
+
+/// Keeps the library that holds `table` in the process for good, as this one
+/// is: Node unmaps an addon, and SQLite with it, when the last thread that uses
+/// it ends. Where that is not possible (SQLite is in the program itself, or
+/// the system is another one) nothing is done.
+#[cfg(unix)]
+fn keep_loaded(table: *const sqlite3_api_routines) {
+    // SAFETY: zero is a valid value; `dladdr` fills it in if it knows the
+    // address, with a name that lives as long as the library, which is now.
+    // RTLD_NOLOAD loads nothing. The handle is kept on purpose.
+    unsafe {
+        let mut library: libc::Dl_info = std::mem::zeroed();
+        if libc::dladdr(table.cast(), &mut library) != 0 && !library.dli_fname.is_null() {
+            let mode = libc::RTLD_LAZY | libc::RTLD_NOLOAD | libc::RTLD_NODELETE;
+            libc::dlopen(library.dli_fname, mode);
+        }
+    }
+}
+
+#[cfg(not(unix))]
+fn keep_loaded(_: *const sqlite3_api_routines) {}
 
 /// The table. Only reachable after [`install`]: every safe type of `host/`
 /// comes from a callback or a connection, and those come after it.
 pub fn routines() -> &'static sqlite3_api_routines {
     let table = ROUTINES.load(Ordering::Acquire);
     assert!(!table.is_null(), "BUG: SQLite called before the entry point");
-    // SAFETY: the table is static data of a library that stays loaded as long
-    // as this extension, which it loaded, is.
+    // SAFETY: the table is static data of a library that `keep_loaded` keeps.
     unsafe { &*table }
 }
 

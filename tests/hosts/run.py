@@ -104,17 +104,17 @@ class Setup:
         self.apt(Path("/usr/bin/python3"), "python3")
         raise Missing("this python3 was built without loadable extensions")
 
-    def node_modules(self):
+    def node_modules(self, package=HERE / "package.json", name="node"):
         """The folder with better-sqlite3 and a newer node."""
-        folder = TOOLS / "node"
-        wanted = (HERE / "package.json").read_text()
+        folder = TOOLS / name
+        wanted = package.read_text()
         mark = folder / "installed.json"
         if not (mark.exists() and mark.read_text() == wanted):
             self.apt(("npm", "--version"), "nodejs", "npm")
             if self.install:
-                say("installing tests/hosts/package.json into .tools/hosts/node (better-sqlite3 compiles)")
+                say(f"installing {package.relative_to(ROOT)} into .tools/hosts/{name} (better-sqlite3 may compile)")
             folder.mkdir(parents=True, exist_ok=True)
-            shutil.copy(HERE / "package.json", folder)
+            shutil.copy(package, folder / "package.json")
             headers = Path(shutil.which("node")).resolve().parent.parent / "include" / "node"
             env = dict(os.environ)
             if headers.exists():  # else node-gyp would want to download them
@@ -166,6 +166,12 @@ def node_builtin(setup):
     folder = setup.node_modules()
     node = folder / "node_modules" / "node" / "bin" / "node"
     return [node, "--no-warnings", node_script(folder, "node_builtin.mjs")]
+
+
+def node_workers(setup):
+    folder = setup.node_modules(HERE / "workers.json", "workers")
+    node = folder / "node_modules" / "node" / "bin" / "node"
+    return [node, node_script(folder, "node_workers.mjs")]
 
 
 def php(setup):
@@ -223,7 +229,7 @@ def rust(setup):
 
 
 HOSTS = {function.__name__: function for function in (
-    shell, python_stdlib, python_apsw, python_sqlalchemy, python_django, node_better_sqlite3, node_builtin,
+    shell, python_stdlib, python_apsw, python_sqlalchemy, python_django, node_better_sqlite3, node_builtin, node_workers,
     php, ruby, perl, tcl, go, java, r, rust)}
 
 
