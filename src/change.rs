@@ -2,7 +2,6 @@
 //!
 //! The vocabulary between a protocol and the file; knows neither.
 
-use crate::error::Result;
 use crate::position::Position;
 use crate::units::{PageImage, PageNo};
 
@@ -31,18 +30,9 @@ pub struct Commit {
     pub size: u32,
 }
 
-/// Takes what a pull delivers.
-pub trait Sink {
-    /// Page `page` looks like this now. Later images of a page replace earlier
-    /// ones; a page beyond the size of the next commit is to be dropped.
-    fn page(&mut self, page: PageNo, image: &PageImage) -> Result<()>;
-
-    /// The pages so far make up a state that the primary really had.
-    /// `more` says that further commits are already on their way, so the sink
-    /// need not show this one yet.
-    fn commit(&mut self, commit: Commit, more: bool) -> Result<()>;
-
-    /// How far the pull is, in frames of the primary's log: those that are
-    /// covered, and all there are to cover (if known).
-    fn progress(&mut self, _done: u64, _total: Option<u64>) {}
+impl Commit {
+    /// It as a change; `more` as there.
+    pub fn change(self, more: bool) -> Change<'static> {
+        Change::Commit { position: self.position, size: self.size, more }
+    }
 }

@@ -13,13 +13,13 @@ use std::time::{Duration, Instant};
 
 use common::net::{free_address, http_answer};
 use common::{FakeServer, Sqld, assert_replica_equals_primary, empty_place, scalar, tokens};
-use replica::change::{Commit, Sink};
+use replica::change::{Change, Commit};
 use replica::error::{Error, Kind, Result};
 use replica::patience::Patience;
 use replica::position::Position;
 use replica::primary::{
-    ConnectOptions, Endpoint, Executed, Notebook, Notes, Primary, PullEnd, Pulled, Statement,
-    connect,
+    Begin, ConnectOptions, Endpoint, Executed, Next, Notebook, Notes, Primary, Statement, Tally,
+    Until, connect,
 };
 use replica::sqltext::value::Value;
 use replica::units::{FrameNo, PageImage, PageNo};
@@ -73,7 +73,41 @@ struct Memory {
     fail_at_page: Option<usize>,
 }
 
-impl Sink for Memory {
+/// How a pull ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum PullEnd {
+    UpToDate,
+    Diverged { empty: bool },
+    CannotTell,
+}
+
+/// What a pull brought.
+#[derive(Debug)]
+struct Pulled {
+    end: PullEnd,
+    head: Option<u64>,
+    frames: u64,
+    bytes: u64,
+    snapshot: bool,
+}
+
+impl Pulled {
+    fn nothing(end: PullEnd) -> Pulled {
+        Pulled { end, head: None, frames: 0, bytes: 0, snapshot: false }
+    }
+}
+
+impl Memory {
+    fn take(&mut self, change: Change<'_>) -> Result<()> {
+        match change {
+            Change::Page(page, image) => self.page(page, image),
+            Change::Commit { position, size, more } => {
+                self.commit(Commit { position, size }, more);
+                Ok(())
+            }
+        }
+    }
+
     fn page(&mut self, page: PageNo, image: &PageImage) -> Result<()> {
         assert!(self.calls == 0 || self.more || self.open || self.commits == 0);
         self.calls += 1;
@@ -85,14 +119,13 @@ impl Sink for Memory {
         Ok(())
     }
 
-    fn commit(&mut self, commit: Commit, more: bool) -> Result<()> {
+    fn commit(&mut self, commit: Commit, more: bool) {
         assert!(self.open, "a commit without pages");
         self.open = false;
         self.more = more;
         self.committed = Some(commit);
         self.commits += 1;
         self.pages.retain(|page, _| *page <= commit.size);
-        Ok(())
     }
 }
 
@@ -101,21 +134,33 @@ impl Memory {
         self.committed.map(|commit| commit.position)
     }
 
-    fn pull(&mut self, primary: &dyn Primary) -> Result<Pulled> {
+    fn pull(&mut self, primary: &Arc<dyn Primary>) -> Result<Pulled> {
         self.pull_patiently(primary, &some_patience())
     }
 
-    fn pull_patiently(&mut self, primary: &dyn Primary, patience: &Patience) -> Result<Pulled> {
+    fn pull_patiently(
+        &mut self,
+        primary: &Arc<dyn Primary>,
+        patience: &Patience,
+    ) -> Result<Pulled> {
         self.commits = 0;
         self.calls = 0;
-        let from = self.position();
-        let pulled = primary.pull(from, self, patience)?;
-        if pulled.end == PullEnd::UpToDate {
-            assert!(!self.open && (self.commits == 0 || !self.more), "ends with a last commit");
-        } else {
-            assert_eq!((self.calls, self.commits), (0, 0));
+        let mut feed = match primary.clone().open(self.position(), Until::Head, patience)? {
+            Begin::Feed(feed) => feed,
+            Begin::Diverged { empty } => return Ok(Pulled::nothing(PullEnd::Diverged { empty })),
+            Begin::CannotTell => return Ok(Pulled::nothing(PullEnd::CannotTell)),
+            Begin::NoStream => panic!("no stream was asked for"),
+        };
+        loop {
+            match feed.next(patience)? {
+                Next::Change(change) => self.take(change)?,
+                Next::Idle => panic!("a pull is never idle"),
+                Next::End => break,
+            }
         }
-        Ok(pulled)
+        assert!(!self.open && (self.commits == 0 || !self.more), "ends with a last commit");
+        let Tally { head, frames, bytes, snapshot, .. } = feed.tally();
+        Ok(Pulled { end: PullEnd::UpToDate, head, frames, bytes, snapshot })
     }
 
     fn write_to(&self, db: &Path) {
@@ -145,12 +190,12 @@ fn an_empty_primary_has_nothing_to_pull() {
     let primary = primary(&sqld.url());
     let mut memory = Memory::default();
     for _ in 0..2 {
-        let pulled = memory.pull(&*primary).unwrap();
+        let pulled = memory.pull(&primary).unwrap();
         assert_eq!((pulled.end, pulled.head, pulled.frames), (PullEnd::UpToDate, None, 0));
         assert_eq!(memory.calls + memory.commits, 0);
     }
     table(&sqld);
-    let pulled = memory.pull(&*primary).unwrap();
+    let pulled = memory.pull(&primary).unwrap();
     assert_eq!(pulled.head, Some(sqld.frame_no()));
     memory.assert_equals(&sqld);
 }
@@ -161,16 +206,16 @@ fn commits_are_followed_one_by_one() {
     let primary = primary(&sqld.url());
     table(&sqld);
     let mut memory = Memory::default();
-    memory.pull(&*primary).unwrap();
+    memory.pull(&primary).unwrap();
     for n in 0..100 {
         sqld.execute(&format!("INSERT INTO t(b) VALUES('row {n}')"));
-        let pulled = memory.pull(&*primary).unwrap();
+        let pulled = memory.pull(&primary).unwrap();
         assert_eq!((pulled.end, memory.commits), (PullEnd::UpToDate, 1));
         assert_eq!(pulled.head, Some(sqld.frame_no()));
         assert_eq!(memory.position().and_then(Position::frame_no), Some(FrameNo(sqld.frame_no())));
     }
     memory.assert_equals(&sqld);
-    let idle = memory.pull(&*primary).unwrap();
+    let idle = memory.pull(&primary).unwrap();
     assert_eq!((idle.frames, memory.calls), (0, 0));
     assert!(idle.bytes < 100, "an idle pull costs one small answer, not {} bytes", idle.bytes);
 }
@@ -183,7 +228,7 @@ fn a_hundred_commits_arrive_in_one_pull() {
         sqld.execute(&format!("INSERT INTO t(b) VALUES('row {n}')"));
     }
     let mut memory = Memory::default();
-    let pulled = memory.pull(&*primary(&sqld.url())).unwrap();
+    let pulled = memory.pull(&primary(&sqld.url())).unwrap();
     assert_eq!(memory.commits, 101);
     assert_eq!(Some(pulled.frames - 1), pulled.head);
     memory.assert_equals(&sqld);
@@ -197,9 +242,10 @@ fn transactions_longer_than_a_batch_arrive_whole() {
     sqld.transaction(&[FILL; 10].join(";"));
     sqld.execute("INSERT INTO t(b) VALUES('last')");
     let mut memory = Memory::default();
-    let pulled = memory.pull(&*primary(&sqld.url())).unwrap();
+    let pulled = memory.pull(&primary(&sqld.url())).unwrap();
     assert!(pulled.frames > 4000, "{pulled:?}");
-    assert_eq!(memory.commits, 4);
+    // Read side by side, so that only all of it together is a state.
+    assert_eq!(memory.commits, 1);
     // Too much for one answer of sqld, so that it is not compared row by row.
     let (_folder, db) = empty_place();
     memory.write_to(&db);
@@ -208,8 +254,8 @@ fn transactions_longer_than_a_batch_arrive_whole() {
     assert_eq!(scalar(&db, sums), sqld.scalar(sums));
 }
 
-/// Long stretches are read in ranges side by side, but a transaction of many
-/// ranges by one request: both, one after the other, in a single pull.
+/// Long stretches are read in segments side by side, whatever the length of the
+/// transactions, and nothing is asked for twice.
 #[test]
 fn short_and_very_long_transactions_arrive_in_one_pull() {
     let sqld = Sqld::with(&["--max-log-size", "100000"]);
@@ -229,7 +275,7 @@ fn short_and_very_long_transactions_arrive_in_one_pull() {
     }
     let primary = primary(&sqld.url());
     let mut memory = Memory::default();
-    let pulled = memory.pull(&*primary).unwrap();
+    let pulled = memory.pull(&primary).unwrap();
     assert!(pulled.frames > 16_000, "{pulled:?}");
     // Frames are not asked for again and again.
     assert!(pulled.bytes < pulled.frames * 4120 * 2, "{pulled:?}");
@@ -238,7 +284,35 @@ fn short_and_very_long_transactions_arrive_in_one_pull() {
     assert_eq!(scalar(&db, "PRAGMA integrity_check"), "ok");
     let sums = "SELECT count(*) || ' ' || sum(length(b)) FROM t";
     assert_eq!(scalar(&db, sums), sqld.scalar(sums));
-    assert_eq!(memory.pull(&*primary).unwrap().frames, 0);
+    assert_eq!(memory.pull(&primary).unwrap().frames, 0);
+}
+
+/// In segments that come in any order, the newest image of a page counts: the
+/// pages of this table are each written many times, thrown away by VACUUM and
+/// used again.
+#[test]
+fn a_long_catch_up_over_rewritten_pages_is_the_primarys_state() {
+    let sqld = Sqld::with(&["--max-log-size", "100000"]);
+    table(&sqld);
+    sqld.execute(FILL);
+    let primary = primary(&sqld.url());
+    let mut memory = Memory::default();
+    memory.pull(&primary).unwrap();
+    for round in 0..60 {
+        sqld.execute(&format!("UPDATE t SET b = hex(randomblob(500)) || '{round}'"));
+        if round % 20 == 10 {
+            sqld.execute("DELETE FROM t WHERE a % 2");
+            sqld.execute(FILL);
+        }
+    }
+    sqld.execute("DELETE FROM t WHERE a > 1000");
+    sqld.execute("INSERT INTO t(b) VALUES('last')");
+    let pulled = memory.pull(&primary).unwrap();
+    assert!(pulled.frames > 33_000, "more than a window: {pulled:?}");
+    assert_eq!(pulled.head, Some(sqld.frame_no()));
+    assert!(memory.commits >= 2, "each window is a state: {}", memory.commits);
+    memory.assert_equals(&sqld);
+    assert_eq!(memory.pull(&primary).unwrap().frames, 0);
 }
 
 #[test]
@@ -247,7 +321,7 @@ fn a_compacted_log_is_pulled_through_snapshots() {
     let primary = primary(&sqld.url());
     table(&sqld);
     let mut early = Memory::default();
-    early.pull(&*primary).unwrap();
+    early.pull(&primary).unwrap();
     let mut positions = vec![early];
     for n in 0..6 {
         sqld.execute(FILL);
@@ -255,14 +329,14 @@ fn a_compacted_log_is_pulled_through_snapshots() {
         sqld.execute("UPDATE t SET b = hex(randomblob(700)) WHERE a % 17 = 0");
         if n % 2 == 0 {
             let mut memory = Memory::default();
-            memory.pull(&*primary).unwrap();
+            memory.pull(&primary).unwrap();
             positions.push(memory);
         }
     }
     positions.push(Memory::default());
     let mut snapshots = 0;
     for memory in &mut positions {
-        let pulled = memory.pull(&*primary).unwrap();
+        let pulled = memory.pull(&primary).unwrap();
         snapshots += usize::from(pulled.snapshot);
         assert_eq!(pulled.head, Some(sqld.frame_no()));
         memory.assert_equals(&sqld);
@@ -288,14 +362,14 @@ fn pulls_during_writes_and_compaction_all_end_well() {
     let until = Instant::now() + Duration::from_secs(5);
     let mut snapshots = 0;
     while Instant::now() < until {
-        follower.pull(&*primary).unwrap();
+        follower.pull(&primary).unwrap();
         let mut fresh = Memory::default();
-        snapshots += usize::from(fresh.pull(&*primary).unwrap().snapshot);
+        snapshots += usize::from(fresh.pull(&primary).unwrap().snapshot);
     }
     stop.store(true, Ordering::SeqCst);
     thread.join().unwrap();
     assert!(snapshots > 0);
-    follower.pull(&*primary).unwrap();
+    follower.pull(&primary).unwrap();
     follower.assert_equals(&sqld);
 }
 
@@ -305,13 +379,13 @@ fn a_restarted_primary_goes_on_where_it_was() {
     let primary = primary(&sqld.url());
     table(&sqld);
     let mut memory = Memory::default();
-    memory.pull(&*primary).unwrap();
+    memory.pull(&primary).unwrap();
     for n in 0..3 {
         sqld.restart();
-        assert_eq!(memory.pull(&*primary).unwrap().frames, 0);
+        assert_eq!(memory.pull(&primary).unwrap().frames, 0);
         sqld.restart();
         write(&*primary, &format!("INSERT INTO t(b) VALUES({n})")).unwrap();
-        let pulled = memory.pull(&*primary).unwrap();
+        let pulled = memory.pull(&primary).unwrap();
         assert!(pulled.frames > 0);
         memory.assert_equals(&sqld);
     }
@@ -337,23 +411,23 @@ fn a_primary_that_crashed_has_another_history() {
     let primary = primary(&sqld.url());
     table(&sqld);
     let mut memory = Memory::default();
-    memory.pull(&*primary).unwrap();
+    memory.pull(&primary).unwrap();
     sqld.kill9();
     sqld.resume();
     for _ in 0..2 {
-        let pulled = memory.pull(&*primary).unwrap();
+        let pulled = memory.pull(&primary).unwrap();
         assert_eq!(pulled.end, PullEnd::Diverged { empty: false });
         assert_eq!(pulled.frames, 0);
     }
     let mut again = Memory::default();
-    again.pull(&*primary).unwrap();
+    again.pull(&primary).unwrap();
     again.assert_equals(&sqld);
     assert_ne!(again.position().unwrap().history, memory.position().unwrap().history);
 
     sqld.kill9();
     sqld.wipe();
     sqld.resume();
-    let pulled = again.pull(&*primary).unwrap();
+    let pulled = again.pull(&primary).unwrap();
     assert_eq!(pulled.end, PullEnd::Diverged { empty: true });
 }
 
@@ -362,7 +436,7 @@ fn a_position_beyond_the_head_is_another_history() {
     let sqld = Sqld::start();
     table(&sqld);
     let mut memory = Memory::default();
-    memory.pull(&*primary(&sqld.url())).unwrap();
+    memory.pull(&primary(&sqld.url())).unwrap();
     if let Some(commit) = &mut memory.committed {
         let beyond = commit.position.frame_no().unwrap().next();
         commit.position = Position::of_frame(commit.position.history, beyond);
@@ -370,7 +444,7 @@ fn a_position_beyond_the_head_is_another_history() {
     // With a new session, and with one that is known already.
     let primary = primary(&sqld.url());
     for _ in 0..2 {
-        let pulled = memory.pull(&*primary).unwrap();
+        let pulled = memory.pull(&primary).unwrap();
         assert_eq!(pulled.end, PullEnd::Diverged { empty: false });
     }
 }
@@ -381,7 +455,7 @@ fn an_error_of_the_sink_ends_the_pull_at_once() {
     table(&sqld);
     sqld.execute(FILL);
     let mut memory = Memory { fail_at_page: Some(3), ..Memory::default() };
-    let error = memory.pull(&*primary(&sqld.url())).unwrap_err();
+    let error = memory.pull(&primary(&sqld.url())).unwrap_err();
     assert_eq!(error, Error::new(Kind::Unavailable, "the disk is full"));
     assert_eq!(memory.calls, 3);
 }
@@ -397,7 +471,7 @@ fn two_threads_pull_at_once() {
             let primary = primary.clone();
             std::thread::spawn(move || {
                 let mut memory = Memory::default();
-                memory.pull(&*primary).unwrap();
+                memory.pull(&primary).unwrap();
                 memory
             })
         })
@@ -540,7 +614,7 @@ fn a_refused_token_is_named_and_never_shown() {
         (Some("with\na break"), "cannot be used"),
     ] {
         let primary = with(token);
-        let pull = Memory::default().pull(&*primary).unwrap_err();
+        let pull = Memory::default().pull(&primary).unwrap_err();
         for error in [pull, write(&*primary, "INSERT INTO t(b) VALUES(1)").unwrap_err()] {
             assert_eq!(error.kind(), Kind::Auth, "{error}");
             assert!(error.to_string().contains(cause), "{cause}: {error}");
@@ -548,7 +622,7 @@ fn a_refused_token_is_named_and_never_shown() {
         }
     }
     let reader = with(Some(tokens::READ_ONLY));
-    Memory::default().pull(&*reader).unwrap();
+    Memory::default().pull(&reader).unwrap();
     let error = write(&*reader, "INSERT INTO t(b) VALUES(1)").unwrap_err();
     assert_eq!(error.kind(), Kind::Auth);
     assert!(error.to_string().contains("does not let this token write"), "{error}");
@@ -572,10 +646,10 @@ fn namespaces_are_kept_apart() {
     };
     write(&*named("one"), "CREATE TABLE only_in_one(a)").unwrap();
     let (mut one, mut two) = (Memory::default(), Memory::default());
-    assert!(one.pull(&*named("one")).unwrap().frames > 0);
-    assert_eq!(two.pull(&*named("two")).unwrap().frames, 0);
+    assert!(one.pull(&named("one")).unwrap().frames > 0);
+    assert_eq!(two.pull(&named("two")).unwrap().frames, 0);
     for error in [
-        Memory::default().pull(&*named("three")).unwrap_err(),
+        Memory::default().pull(&named("three")).unwrap_err(),
         write(&*named("three"), "SELECT 1").unwrap_err(),
     ] {
         assert_eq!(error.kind(), Kind::Protocol);
@@ -585,7 +659,7 @@ fn namespaces_are_kept_apart() {
 
 fn both_errors(url: &str, patience: &Patience) -> [Error; 2] {
     let primary = primary(url);
-    let pull = Memory::default().pull_patiently(&*primary, patience).unwrap_err();
+    let pull = Memory::default().pull_patiently(&primary, patience).unwrap_err();
     let write = primary.execute(&[statement("INSERT", &[])], patience).unwrap_err();
     [pull, write]
 }
@@ -644,7 +718,7 @@ fn damaged_answers_are_errors_of_the_protocol() {
         b"\x80\0\0\0\x0fgrpc-status:0\r\n",
     ] {
         let server = FakeServer::always("200 OK", grpc, body);
-        let error = Memory::default().pull(&*primary(&server.url())).unwrap_err();
+        let error = Memory::default().pull(&primary(&server.url())).unwrap_err();
         assert_eq!(error.kind(), Kind::Protocol, "{error}");
     }
     for body in ["", "{\"results\"", "\u{1a}\u{5}"] {
@@ -721,7 +795,7 @@ fn an_answer_that_stops_in_the_middle_is_an_error() {
                 }
             });
             let patience = patience(Duration::from_millis(300));
-            let error = Memory::default().pull_patiently(&*primary(&url), &patience).unwrap_err();
+            let error = Memory::default().pull_patiently(&primary(&url), &patience).unwrap_err();
             assert_eq!(error.kind(), Kind::Unavailable, "{error}");
         }
     }
@@ -735,7 +809,7 @@ fn a_caller_that_gives_up_is_not_kept_waiting() {
         let cancelled: replica::patience::Cancelled =
             Arc::new(move || started.elapsed() > Duration::from_millis(300));
         let patience = Patience { timeout: Duration::from_secs(20), cancelled };
-        let error = Memory::default().pull_patiently(&*primary(url), &patience).unwrap_err();
+        let error = Memory::default().pull_patiently(&primary(url), &patience).unwrap_err();
         // A machine without any route says so at once.
         if error.kind() != Kind::Unreachable {
             assert_eq!(error.kind(), Kind::Interrupted, "{error}");
@@ -792,7 +866,7 @@ fn connections_are_kept_and_used_again() {
     let mut memory = Memory::default();
     for n in 0..20 {
         write(&*primary, &format!("INSERT INTO t(b) VALUES({n})")).unwrap();
-        memory.pull(&*primary).unwrap();
+        memory.pull(&primary).unwrap();
         assert!(write(&*primary, "SELECT * FROM nope").is_err());
     }
     memory.assert_equals(&sqld);

@@ -12,10 +12,8 @@ use parking_lot::Mutex;
 use super::link::ConnectOptions;
 use super::link::url::Endpoint;
 use super::{
-    Executed, Mode, Notebook, Notes, Primary, PullEnd, Pulled, RemoteTransaction, Sqld, Stream,
-    Turso,
+    Begin, Executed, Mode, Notebook, Notes, Pages, Primary, RemoteTransaction, Sqld, Turso, Until,
 };
-use crate::change::Sink;
 use crate::error::{Error, Kind, Result};
 use crate::patience::Patience;
 use crate::position::Position;
@@ -132,6 +130,34 @@ fn more_telling(sqld: Error, turso: Error) -> Error {
     if turso.kind() == Kind::Protocol { sqld } else { turso }
 }
 
+impl Pages for Auto {
+    fn open(
+        self: Arc<Self>,
+        from: Option<Position>,
+        until: Until,
+        patience: &Patience,
+    ) -> Result<Begin> {
+        let begun = self.primary(patience)?.open(from, until, patience);
+        match (begun, self.known()) {
+            // A server that was exchanged for one of the other kind.
+            (Err(error), Some(Known { which, seen: false })) if error.kind() == Kind::Protocol => {
+                match self.ask(patience) {
+                    Ok(found) if found != which => self.of(found).open(from, until, patience),
+                    _ => Err(error),
+                }
+            }
+            (Ok(Begin::Feed(feed)), Some(known)) => {
+                // Some feeds begin without asking anybody.
+                if feed.tally().bytes > 0 {
+                    *self.known.lock() = Some(Known { seen: true, ..known });
+                }
+                Ok(Begin::Feed(feed))
+            }
+            (begun, _) => begun,
+        }
+    }
+}
+
 impl Primary for Auto {
     fn protocol(&self) -> &'static str {
         self.known().map_or("auto", |known| known.which.name())
@@ -144,45 +170,6 @@ impl Primary for Auto {
     fn set_token(&self, token: Option<String>) {
         self.sqld.set_token(token.clone());
         self.turso.set_token(token);
-    }
-
-    fn pull(
-        &self,
-        from: Option<Position>,
-        sink: &mut dyn Sink,
-        patience: &Patience,
-    ) -> Result<Pulled> {
-        let pulled = self.primary(patience)?.pull(from, sink, patience);
-        match (pulled, self.known()) {
-            (Err(error), Some(Known { which, seen: false })) if error.kind() == Kind::Protocol => {
-                if self.ask(patience).is_ok_and(|found| found != which) {
-                    // The sink may hold something of the failed attempt.
-                    let end = PullEnd::Diverged { empty: false };
-                    return Ok(Pulled { end, head: None, frames: 0, bytes: 0, snapshot: false });
-                }
-                Err(error)
-            }
-            (Ok(pulled), Some(known)) => {
-                // Some ends are known without asking anybody.
-                if pulled.bytes > 0 {
-                    *self.known.lock() = Some(Known { seen: true, ..known });
-                }
-                Ok(pulled)
-            }
-            (pulled, _) => pulled,
-        }
-    }
-
-    fn has_streams(&self) -> bool {
-        self.known().is_none_or(|known| self.of(known.which).has_streams())
-    }
-
-    fn follow(
-        &self,
-        from: Option<Position>,
-        patience: &Patience,
-    ) -> Result<Option<Box<dyn Stream>>> {
-        self.primary(patience)?.follow(from, patience)
     }
 
     fn execute(&self, statements: &[Statement], patience: &Patience) -> Result<Executed> {

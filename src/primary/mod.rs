@@ -13,46 +13,15 @@ mod sql;
 use std::sync::Arc;
 
 use self::detect::Auto;
-use crate::change::Sink;
 use crate::error::{Error, Kind, Result};
 use crate::patience::Patience;
-use crate::position::Position;
 
 pub use self::link::ConnectOptions;
 pub use self::link::url::Endpoint;
 pub use self::pages::sqld::Sqld;
 pub use self::pages::turso::Turso;
+pub use self::pages::{Begin, Feed, Next, Pages, Tally, Until};
 pub use crate::sqltext::statement::{Row, Rows, Statement, StatementResult};
-
-/// How a pull ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PullEnd {
-    /// The sink holds what the primary had when the pull ended.
-    UpToDate,
-    /// The primary's history is not the one `from` belongs to (another log, or
-    /// one that ends before `from`). The sink was given nothing.
-    Diverged {
-        /// The primary holds no data at all.
-        empty: bool,
-    },
-    /// What changed since `from` cannot be told, so that everything has to be
-    /// pulled anew. The sink was given nothing.
-    Unknown,
-}
-
-/// What a pull did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pulled {
-    pub end: PullEnd,
-    /// The primary's last position that this pull learned of, if any.
-    pub head: Option<u64>,
-    /// Frames (or pages, for a protocol without frames) received.
-    pub frames: u64,
-    /// Bytes of response bodies received.
-    pub bytes: u64,
-    /// Whether a snapshot took part.
-    pub snapshot: bool,
-}
 
 /// What a primary wants to find again in a later process. Nothing of it is
 /// needed to be right.
@@ -81,30 +50,9 @@ pub struct Executed {
     pub frame_no: Option<u64>,
 }
 
-/// What is committed on the primary, as it is committed.
-pub trait Stream: Send {
-    /// Gives `sink` what has arrived, up to a commit; waits for it if nothing
-    /// has. After an error the stream is of no use any more.
-    fn next(&mut self, sink: &mut dyn Sink, patience: &Patience) -> Result<Streamed>;
-
-    /// The last commit that a sink was given, or where the stream began.
-    fn position(&self) -> Option<Position>;
-}
-
-/// What a step of a stream brought.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Streamed {
-    /// The primary ended the stream; a pull tells how to go on.
-    pub ended: bool,
-    /// Nothing came within the timeout; the stream may be used further.
-    pub idle: bool,
-    pub frames: u64,
-    pub bytes: u64,
-}
-
-/// A primary to replicate from and to write to. Methods take `&self`: two
-/// threads may pull at once.
-pub trait Primary: Send + Sync {
+/// A primary to replicate from and to write to, by any number of threads at
+/// once.
+pub trait Primary: Pages {
     /// `"sqld"`, `"turso"`, or `"auto"` before the primary has said which.
     fn protocol(&self) -> &'static str;
 
@@ -113,30 +61,6 @@ pub trait Primary: Send + Sync {
 
     /// Replaces the token of all later requests.
     fn set_token(&self, token: Option<String>);
-
-    /// Gives `sink` everything after `from` (everything there is, if None),
-    /// ending with a commit; nothing at all if there is nothing new.
-    fn pull(
-        &self,
-        from: Option<Position>,
-        sink: &mut dyn Sink,
-        patience: &Patience,
-    ) -> Result<Pulled>;
-
-    /// Whether the primary can be followed by a stream at all, as far as this
-    /// is known.
-    fn has_streams(&self) -> bool {
-        true
-    }
-
-    /// Opens a stream of what is committed after `from`. None where only a pull
-    /// can tell how to go on: another history, a compacted log, a protocol
-    /// without streams.
-    fn follow(
-        &self,
-        from: Option<Position>,
-        patience: &Patience,
-    ) -> Result<Option<Box<dyn Stream>>>;
 
     /// Runs the statements; several run as one atomic transaction, and an
     /// error means that none took effect (or says that this is unknown).

@@ -112,10 +112,22 @@ pub struct FrameReader {
     state: Item,
     /// The start of an item whose end has not arrived.
     partial: Vec<u8>,
-    /// Bytes of the message, and those of them that are still to come.
-    message_length: usize,
+    /// It is a whole frame, to be dropped by the next step.
+    held: bool,
+    /// Bytes of the message in front of the input.
+    data_left: usize,
+    /// Bytes of the message that are still to come behind those.
     message_left: usize,
     status: Option<Status>,
+}
+
+/// Where the bytes of a frame are.
+#[derive(Clone, Copy, Debug)]
+pub enum Whole {
+    /// The last so many bytes that were taken from the input.
+    Behind(usize),
+    /// It came in pieces and is held by the reader, until the next step.
+    Held,
 }
 
 /// What the next byte of a message belongs to.
@@ -134,9 +146,62 @@ impl FrameReader {
             grpc: Decoder::default(),
             state: Item::Prefix,
             partial: Vec::new(),
-            message_length: 0,
+            held: false,
+            data_left: 0,
             message_left: 0,
             status: None,
+        }
+    }
+
+    /// Takes bytes from the front of `input` until a frame is complete; None
+    /// when it has taken all of them.
+    pub fn advance(&mut self, input: &mut &[u8]) -> Result<Option<Whole>> {
+        if std::mem::take(&mut self.held) {
+            self.partial.clear();
+        }
+        loop {
+            while self.data_left > 0 {
+                if let Some(whole) = self.data(input)? {
+                    return Ok(Some(whole));
+                }
+            }
+            let mut ahead = *input;
+            let event = self.grpc.next(&mut ahead)?;
+            if let Some(Event::Data(data)) = event {
+                // These bytes are still in front of `input`.
+                self.message_left -= data.len();
+                self.data_left = data.len();
+                continue;
+            }
+            *input = ahead;
+            match event {
+                None => return Ok(None),
+                Some(Event::Message(length)) => {
+                    self.message_left = length as usize;
+                    self.state = match self.shape {
+                        Shape::Batch => Item::Prefix,
+                        Shape::Stream => Item::Frame(frame_length(u64::from(length))?),
+                    };
+                }
+                // A frame of a stream is taken when its last byte arrives; one
+                // without any byte has no data and is refused by its length.
+                Some(Event::MessageEnd)
+                    if !self.partial.is_empty() || matches!(self.state, Item::Frame(_)) =>
+                {
+                    return Err(cut_off());
+                }
+                Some(Event::MessageEnd | Event::Data(_)) => {}
+                Some(Event::Trailer(status)) => self.status = Some(status),
+            }
+        }
+    }
+
+    /// The frame that [`FrameReader::advance`] found. `taken` ends where the
+    /// rest of the input begins.
+    pub fn frame<'a>(&'a self, whole: Whole, taken: &'a [u8]) -> Result<Frame<'a>> {
+        match whole {
+            Whole::Behind(length) => parse_frame(&taken[taken.len() - length..]),
+            Whole::Held => parse_frame(&self.partial),
         }
     }
 
@@ -144,42 +209,14 @@ impl FrameReader {
     /// to `each`. An error of `each` is passed on.
     pub fn feed(
         &mut self,
-        mut bytes: &[u8],
+        bytes: &[u8],
         each: &mut dyn FnMut(Frame<'_>) -> Result<()>,
     ) -> Result<()> {
-        while let Some(event) = self.grpc.next(&mut bytes)? {
-            match event {
-                Event::Message(length) => {
-                    self.message_length = length as usize;
-                    self.message_left = length as usize;
-                    self.state = match self.shape {
-                        Shape::Batch => Item::Prefix,
-                        Shape::Stream => Item::Frame(frame_length(u64::from(length))?),
-                    };
-                }
-                Event::Data(data) => {
-                    self.message_left -= data.len();
-                    self.data(data, each)?;
-                }
-                // A frame of a stream is taken when its last byte arrives; one
-                // without any byte has no data and is refused by its length.
-                Event::MessageEnd if !self.partial.is_empty() => return Err(cut_off()),
-                Event::MessageEnd if matches!(self.state, Item::Frame(_)) => return Err(cut_off()),
-                Event::MessageEnd => {}
-                Event::Trailer(status) => self.status = Some(status),
-            }
+        let mut input = bytes;
+        while let Some(whole) = self.advance(&mut input)? {
+            each(self.frame(whole, &bytes[..bytes.len() - input.len()])?)?;
         }
         Ok(())
-    }
-
-    /// Bytes of the message that is being read, known from its beginning on.
-    pub fn message_length(&self) -> usize {
-        self.message_length
-    }
-
-    /// Bytes of that message that have not come yet.
-    pub fn message_left(&self) -> usize {
-        self.message_left
     }
 
     /// How the call ended, once its trailer has arrived.
@@ -187,43 +224,42 @@ impl FrameReader {
         self.status.as_ref()
     }
 
-    fn data(
-        &mut self,
-        mut data: &[u8],
-        each: &mut dyn FnMut(Frame<'_>) -> Result<()>,
-    ) -> Result<()> {
-        while !data.is_empty() {
-            match self.state {
-                Item::Prefix => {
-                    if let Some(length) = self.prefix(&mut data)? {
-                        let length = frame_length(length)?;
-                        if length > data.len() + self.message_left {
-                            return Err(cut_off());
-                        }
-                        self.state = Item::Frame(length);
+    /// Takes some of the message's bytes in front of `input`, up to the end of
+    /// a frame.
+    fn data(&mut self, input: &mut &[u8]) -> Result<Option<Whole>> {
+        let data = &input[..self.data_left];
+        let mut rest = data;
+        let mut whole = None;
+        match self.state {
+            Item::Prefix => {
+                if let Some(length) = self.prefix(&mut rest)? {
+                    let length = frame_length(length)?;
+                    if length > rest.len() + self.message_left {
+                        return Err(cut_off());
                     }
+                    self.state = Item::Frame(length);
                 }
-                // The usual case: the whole frame is there, nothing is copied.
-                Item::Frame(length) if self.partial.is_empty() && data.len() >= length => {
-                    let (item, rest) = data.split_at(length);
-                    data = rest;
+            }
+            // The usual case: the whole frame is there, nothing is copied.
+            Item::Frame(length) if self.partial.is_empty() && data.len() >= length => {
+                rest = &data[length..];
+                self.state = Item::Prefix;
+                whole = Some(Whole::Behind(length));
+            }
+            Item::Frame(length) => {
+                let (piece, after) = data.split_at((length - self.partial.len()).min(data.len()));
+                rest = after;
+                self.partial.extend_from_slice(piece);
+                if self.partial.len() == length {
                     self.state = Item::Prefix;
-                    each(parse_frame(item)?)?;
-                }
-                Item::Frame(length) => {
-                    let take = (length - self.partial.len()).min(data.len());
-                    let (piece, rest) = data.split_at(take);
-                    data = rest;
-                    self.partial.extend_from_slice(piece);
-                    if self.partial.len() == length {
-                        self.state = Item::Prefix;
-                        each(parse_frame(&self.partial)?)?;
-                        self.partial.clear();
-                    }
+                    self.held = true;
+                    whole = Some(Whole::Held);
                 }
             }
         }
-        Ok(())
+        *input = &input[self.data_left - rest.len()..];
+        self.data_left = rest.len();
+        Ok(whole)
     }
 
     /// Key and length in front of a frame: field 1, length-delimited. They are

@@ -106,11 +106,12 @@ pub struct Header {
 
 /// A part of an answer.
 #[derive(Debug)]
-pub enum Part<'a> {
+pub enum Part {
     /// Comes first.
     Header(Header),
-    /// As it looks at the header's revision. Each page comes once.
-    Page(PageNo, &'a PageImage),
+    /// A page as it looks at the header's revision: see [`Reader::image`]. Each
+    /// comes once.
+    Page(PageNo),
 }
 
 /// Decodes an answer as it arrives. Errors are of kind Protocol.
@@ -119,22 +120,27 @@ pub struct Reader {
     /// The beginning of a message whose end has not come yet.
     partial: Vec<u8>,
     size: Option<u32>,
+    page: PageData,
 }
 
 impl Reader {
-    /// Decodes what `input` completes, and gives it to `each`.
-    pub fn feed(
-        &mut self,
-        mut input: &[u8],
-        each: &mut dyn FnMut(Part<'_>) -> Result<()>,
-    ) -> Result<()> {
+    /// Takes bytes from the front of `input` until a part is complete; None
+    /// when it has taken all of them.
+    pub fn advance(&mut self, input: &mut &[u8]) -> Result<Option<Part>> {
         loop {
             if self.partial.is_empty() {
-                let Some((start, length)) = self.length(input)? else { break };
-                let Some(message) = input.get(start..start + length) else { break };
-                self.message(message, each)?;
-                input = &input[start + length..];
-                continue;
+                let whole = match self.length(input)? {
+                    Some((start, length)) if input.len() >= start + length => start + length,
+                    _ => {
+                        self.partial.extend_from_slice(input);
+                        *input = &[];
+                        return Ok(None);
+                    }
+                };
+                let (message, rest) = input.split_at(whole);
+                *input = rest;
+                let start = whole - self.length(message)?.map_or(0, |(_, length)| length);
+                return self.message(&message[start..]).map(Some);
             }
             // A message in two pieces: completes the first one alone.
             let held = self.partial.len();
@@ -142,24 +148,26 @@ impl Reader {
                 Some((start, length)) => start + length,
                 None => held + 1,
             };
-            let taken = wanted.saturating_sub(held).min(input.len());
-            self.partial.extend_from_slice(&input[..taken]);
-            input = &input[taken..];
-            let Some((start, length)) = self.length(&self.partial)? else {
-                if input.is_empty() {
-                    return Ok(());
+            let (piece, rest) = input.split_at(wanted.saturating_sub(held).min(input.len()));
+            self.partial.extend_from_slice(piece);
+            *input = rest;
+            match self.length(&self.partial)? {
+                Some((start, length)) if self.partial.len() == start + length => {
+                    let whole = std::mem::take(&mut self.partial);
+                    return self.message(&whole[start..]).map(Some);
                 }
-                continue;
-            };
-            if self.partial.len() == start + length {
-                let whole = std::mem::take(&mut self.partial);
-                self.message(&whole[start..], each)?;
-            } else if input.is_empty() {
-                return Ok(());
+                _ if input.is_empty() => return Ok(None),
+                _ => {}
             }
         }
-        self.partial.extend_from_slice(input);
-        Ok(())
+    }
+
+    /// The image of the page that came last.
+    pub fn image(&self) -> Result<&PageImage> {
+        let bytes = self.page.encoded_page.as_slice();
+        bytes
+            .try_into()
+            .map_err(|_| broken(&format!("a page has {} bytes and not {PAGE_SIZE}", bytes.len())))
     }
 
     /// Whether an answer may end here.
@@ -184,25 +192,22 @@ impl Reader {
         if input.len() < MAX_VARINT { Ok(None) } else { Err(broken("a length does not end")) }
     }
 
-    fn message(
-        &mut self,
-        message: &[u8],
-        each: &mut dyn FnMut(Part<'_>) -> Result<()>,
-    ) -> Result<()> {
+    fn message(&mut self, message: &[u8]) -> Result<Part> {
         let Some(size) = self.size else {
             let header = header(message)?;
             self.size = Some(header.size);
-            return each(Part::Header(header));
+            return Ok(Part::Header(header));
         };
-        let PageData { page_id, encoded_page } =
-            PageData::decode(message).map_err(|error| broken(&error.to_string()))?;
-        let image: &PageImage = encoded_page.as_slice().try_into().map_err(|_| {
-            broken(&format!("a page has {} bytes and not {PAGE_SIZE}", encoded_page.len()))
-        })?;
-        match u32::try_from(page_id) {
+        self.page.clear();
+        self.page.merge(message).map_err(|error| broken(&error.to_string()))?;
+        self.image()?;
+        match u32::try_from(self.page.page_id) {
             // Pages are counted from 0 there.
-            Ok(id) if id < size => each(Part::Page(PageNo(id + 1), image)),
-            _ => Err(broken(&format!("page id {page_id} is beyond the size of {size} pages"))),
+            Ok(id) if id < size => Ok(Part::Page(PageNo(id + 1))),
+            _ => Err(broken(&format!(
+                "page id {} is beyond the size of {size} pages",
+                self.page.page_id
+            ))),
         }
     }
 }

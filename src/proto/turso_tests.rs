@@ -28,13 +28,13 @@ fn read(answer: &[u8], piece: usize) -> Result<(Vec<String>, bool)> {
     let mut reader = Reader::default();
     let mut parts = Vec::new();
     for piece in answer.chunks(piece.max(1)) {
-        reader.feed(piece, &mut |part| {
+        let mut input = piece;
+        while let Some(part) = reader.advance(&mut input)? {
             parts.push(match part {
                 Part::Header(header) => format!("{}/{}", header.revision, header.size),
-                Part::Page(page, image) => format!("{}={}", page.0, image[PAGE_SIZE - 1]),
+                Part::Page(page) => format!("{}={}", page.0, reader.image()?[PAGE_SIZE - 1]),
             });
-            Ok(())
-        })?;
+        }
     }
     Ok((parts, reader.is_complete()))
 }
@@ -134,13 +134,9 @@ fn requests_hold_what_the_server_reads() {
 fn a_whole_answer_says_so() {
     let mut header = head("g1:o5", 2);
     header.apply_mode = 1;
-    let mut whole = None;
-    let mut take = |part: Part<'_>| {
-        if let Part::Header(header) = part {
-            whole = Some(header);
-        }
-        Ok(())
+    let answer = delimited(&header);
+    let Ok(Some(Part::Header(whole))) = Reader::default().advance(&mut answer.as_slice()) else {
+        panic!("a header comes first");
     };
-    Reader::default().feed(&delimited(&header), &mut take).unwrap();
-    assert_eq!(whole, Some(Header { revision: "g1:o5".to_owned(), size: 2, whole: true }));
+    assert_eq!(whole, Header { revision: "g1:o5".to_owned(), size: 2, whole: true });
 }

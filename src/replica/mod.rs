@@ -5,6 +5,7 @@
 //! knows SQL function names or a wire format.
 
 mod attach;
+mod follow;
 pub mod options;
 mod progress;
 mod promote;

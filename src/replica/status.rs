@@ -7,7 +7,7 @@ use super::Replica;
 use super::sync::SyncReport;
 use crate::error::{Error, Result};
 use crate::position::Position;
-use crate::primary::Streamed;
+use crate::primary::Tally;
 use crate::store::assembly::Assembly;
 
 /// What a worker is at.
@@ -64,16 +64,13 @@ impl Counters {
         }
     }
 
-    /// A step of a stream, and what came of it.
-    pub fn streamed(&mut self, streamed: &Streamed, apply: &Assembly) {
-        if streamed.frames == 0 {
-            return;
-        }
+    /// What a stream has brought, and what came of it.
+    pub fn streamed(&mut self, came: &Tally, assembly: &Assembly) {
         self.last_contact_unix_ms = Some(now_unix_ms());
-        self.bytes_received += streamed.bytes;
-        self.frames_received += streamed.frames;
-        self.pages_written += apply.pages_written();
-        if let Some(reached) = apply.reached() {
+        self.bytes_received += came.bytes;
+        self.frames_received += came.frames;
+        self.pages_written += assembly.pages_written();
+        if let Some(reached) = assembly.reached() {
             self.primary_frame_no = reached.frame_no().map(|frame| frame.0);
         }
     }

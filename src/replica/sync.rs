@@ -11,13 +11,19 @@ use crate::error::{Error, Kind, Result};
 use crate::host::{HostDb, threadsafe};
 use crate::patience::{Cancelled, Patience};
 use crate::position::Position;
-use crate::primary::{Primary, PullEnd};
-use crate::store::assembly::{Assembly, Base, Taken, Watch, overtaken};
+use crate::primary::{Begin, Feed, Next, Primary, Until};
+use crate::store::assembly::{Assembly, Base, Taken, overtaken};
 use crate::store::file::ReplicaFile;
 
 /// How often a pull starts over because another process changed the file's
 /// history meanwhile.
 const ATTEMPTS: usize = 5;
+
+/// Who watches a sync is told of it after so many changes.
+const CHANGES_PER_REPORT: u32 = 256;
+
+/// Is told how far a pull is: frames that came, and all there are to come.
+pub type Watch = Box<dyn Fn(u64, Option<u64>) + Send>;
 
 /// What a sync did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -97,28 +103,24 @@ impl Syncer {
 
     fn pull(&self, options: SyncOptions) -> Result<SyncReport> {
         let mut report = SyncReport::default();
-        for _ in 1..ATTEMPTS {
+        let mut why = overtaken();
+        for _ in 0..ATTEMPTS {
             match self.pull_once(options, &mut report)? {
-                Attempt::Done => return Ok(report),
-                Attempt::Conflict(_) => {}
+                Outcome::Done => return Ok(report),
+                Outcome::StartOver(error) => why = error,
             }
         }
-        match self.pull_once(options, &mut report)? {
-            Attempt::Done => Ok(report),
-            Attempt::Conflict(error) => Err(error),
-        }
+        Err(why)
     }
 
-    fn pull_once(&self, options: SyncOptions, report: &mut SyncReport) -> Result<Attempt> {
+    fn pull_once(&self, options: SyncOptions, report: &mut SyncReport) -> Result<Outcome> {
         let at = self.file.position()?;
         let base = at.map_or(Base::Everything { replaces: None }, Base::Since);
-        match self.pull_into(base, at, options, report)? {
-            Step::Conflict(error) => Ok(Attempt::Conflict(error)),
-            Step::Pulled { end: PullEnd::Diverged { empty }, .. } => {
-                self.reset(at, empty, options, report)
-            }
-            Step::Pulled { end: PullEnd::Unknown, .. } => self.replace(at, options, report),
-            Step::Pulled { end: PullEnd::UpToDate, .. } => Ok(Attempt::Done),
+        match self.bring(base, at, options, report)? {
+            Brought::UpToDate { .. } => Ok(Outcome::Done),
+            Brought::Overtaken => Ok(Outcome::StartOver(overtaken())),
+            Brought::Diverged { empty } => self.reset(at, empty, options, report),
+            Brought::CannotTell => self.replace(at, options, report),
         }
     }
 
@@ -128,15 +130,15 @@ impl Syncer {
         at: Option<Position>,
         options: SyncOptions,
         report: &mut SyncReport,
-    ) -> Result<Attempt> {
-        match self.pull_into(Base::Everything { replaces: at }, None, options, report)? {
-            Step::Conflict(error) => Ok(Attempt::Conflict(error)),
+    ) -> Result<Outcome> {
+        match self.bring(Base::Everything { replaces: at }, None, options, report)? {
             // There is nothing on the primary, and something here.
-            Step::Pulled { end: PullEnd::UpToDate, moved: false } if at.is_some() => {
+            Brought::UpToDate { moved: false } if at.is_some() => {
                 self.reset(at, true, options, report)
             }
-            Step::Pulled { end: PullEnd::UpToDate, .. } => Ok(Attempt::Done),
-            Step::Pulled { .. } => Ok(Attempt::Conflict(Error::new(
+            Brought::UpToDate { .. } => Ok(Outcome::Done),
+            Brought::Overtaken => Ok(Outcome::StartOver(overtaken())),
+            Brought::Diverged { .. } | Brought::CannotTell => Ok(Outcome::StartOver(Error::new(
                 Kind::Unavailable,
                 "another server answers for the primary each time it is asked; try again",
             ))),
@@ -151,7 +153,7 @@ impl Syncer {
         empty: bool,
         options: SyncOptions,
         report: &mut SyncReport,
-    ) -> Result<Attempt> {
+    ) -> Result<Outcome> {
         match options.on_reset.unwrap_or(self.on_reset) {
             OnReset::Error => {
                 return Err(Error::new(
@@ -174,61 +176,114 @@ impl Syncer {
             report.frame_no = None;
             let mut apply = Assembly::new(&self.file, Base::Everything { replaces: at });
             if apply.replace_with_nothing()? == Taken::Overtaken {
-                return Ok(Attempt::Conflict(overtaken()));
+                return Ok(Outcome::StartOver(overtaken()));
             }
             report.pages_written += apply.pages_written();
-            return Ok(Attempt::Done);
+            return Ok(Outcome::Done);
         }
         self.replace(at, options, report)
     }
 
-    fn pull_into(
+    /// Brings what came after `from` into the file, as far as that can be had.
+    fn bring(
         &self,
         base: Base,
         from: Option<Position>,
         options: SyncOptions,
         report: &mut SyncReport,
-    ) -> Result<Step> {
-        let mut apply = Assembly::new(&self.file, base).watched_by(self.watch.as_ref());
-        let outcome = self.primary.pull(from, &mut apply, &self.patience(options));
-        report.pages_written += apply.pages_written();
-        let (conflict, reached) = (apply.overtaken(), apply.reached());
-        drop(apply);
-        let pulled = match outcome {
-            Err(error) if conflict => return Ok(Step::Conflict(error)),
-            outcome => outcome?,
+    ) -> Result<Brought> {
+        let patience = self.patience(options);
+        let begin = self.primary.clone().open(from, Until::Head, &patience)?;
+        let Begin::Feed(mut feed) = begin else {
+            self.counters.lock().primary_frame_no = None;
+            return Ok(match begin {
+                Begin::Diverged { empty } => Brought::Diverged { empty },
+                _ => Brought::CannotTell,
+            });
         };
-        report.frames_synced += pulled.frames;
-        report.bytes_received += pulled.bytes;
-        report.snapshot |= pulled.snapshot;
-        self.counters.lock().primary_frame_no =
-            pulled.head.filter(|_| pulled.end == PullEnd::UpToDate);
-        if pulled.end == PullEnd::UpToDate {
-            report.frame_no = reached.or(from).and_then(Position::frame_no).map(|frame| frame.0);
-            if reached.is_none() {
-                // An empty primary still makes an empty file a replica.
-                self.file.become_replica()?;
-            }
+        let mut assembly = Assembly::new(&self.file, base);
+        let watch = self.watch.as_ref();
+        let drained = drain(&mut *feed, &mut assembly, &patience, watch, |_| false);
+        report.pages_written += assembly.pages_written();
+        let reached = assembly.reached();
+        drop(assembly);
+        if drained? == Drained::Overtaken {
+            return Ok(Brought::Overtaken);
         }
-        Ok(Step::Pulled { end: pulled.end, moved: reached.is_some() })
+        let tally = feed.tally();
+        report.frames_synced += tally.frames;
+        report.bytes_received += tally.bytes;
+        report.snapshot |= tally.snapshot;
+        report.frame_no = reached.or(from).and_then(Position::frame_no).map(|frame| frame.0);
+        self.counters.lock().primary_frame_no = tally.head;
+        if reached.is_none() {
+            // An empty primary still makes an empty file a replica.
+            self.file.become_replica()?;
+        }
+        Ok(Brought::UpToDate { moved: reached.is_some() })
     }
 }
 
-/// What one pull did.
-enum Step {
-    Pulled {
-        end: PullEnd,
+/// What one look at the primary came to.
+enum Brought {
+    UpToDate {
         /// The file came to another position (or was found to be there).
         moved: bool,
     },
-    /// Another process changed the file's history.
-    Conflict(Error),
+    /// Another process put the file into another history meanwhile.
+    Overtaken,
+    /// The primary's history is not the file's any more.
+    Diverged { empty: bool },
+    /// Only everything can be had.
+    CannotTell,
 }
 
 /// How one pull ended.
-enum Attempt {
+enum Outcome {
     Done,
-    /// Another process changed the file's history; the error if it does so
-    /// every time.
-    Conflict(Error),
+    /// From where the file is then; the error, if that does not help.
+    StartOver(Error),
+}
+
+/// How the way from a feed into the file ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Drained {
+    /// The file has come to a position that is enough.
+    Enough,
+    /// The feed is silent.
+    Idle,
+    /// The feed has brought all it had.
+    End,
+    /// Another process put the file into another history.
+    Overtaken,
+}
+
+/// Hands on each change of `feed` to the file: the one way down, of every sync,
+/// every stream and every write that comes back.
+pub fn drain(
+    feed: &mut dyn Feed,
+    into: &mut Assembly<'_>,
+    patience: &Patience,
+    watch: Option<&Watch>,
+    enough: impl Fn(Position) -> bool,
+) -> Result<Drained> {
+    let mut changes = 0_u32;
+    loop {
+        let taken = match feed.next(patience)? {
+            Next::Change(change) => into.take(change)?,
+            Next::Idle => return Ok(Drained::Idle),
+            Next::End => return Ok(Drained::End),
+        };
+        match taken {
+            Taken::More => {}
+            Taken::Published(position) if enough(position) => return Ok(Drained::Enough),
+            Taken::Published(_) => {}
+            Taken::Overtaken => return Ok(Drained::Overtaken),
+        }
+        changes = changes.wrapping_add(1);
+        if let (Some(watch), 0) = (watch, changes % CHANGES_PER_REPORT) {
+            let tally = feed.tally();
+            watch(tally.frames, tally.total);
+        }
+    }
 }

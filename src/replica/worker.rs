@@ -5,14 +5,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
+use super::follow::Opened;
 use super::options::SyncOptions;
 use super::status::WorkerState;
-use super::sync::Syncer;
+use super::sync::{Drained, Syncer};
 use crate::error::{Error, Kind, Result};
 use crate::host::guard::guard;
 use crate::host::{log_error, random_u32};
 use crate::patience::Patience;
-use crate::store::assembly::{Assembly, Base};
 use crate::thread::Thread;
 
 /// A stream that is silent for this long is asked whether it still lives: a
@@ -128,21 +128,23 @@ fn follow(syncer: &Syncer) -> Result<Duration> {
     let started = Instant::now();
     syncer.sync(SyncOptions::default())?;
     let patience = syncer.patience(SyncOptions::default());
-    if let Some(mut stream) = syncer.primary.follow(syncer.file.position()?, &patience)? {
-        syncer.counters.lock().worker = Some(WorkerState::Live);
-        let heartbeat = Patience { timeout: HEARTBEAT.min(patience.timeout), ..patience };
-        loop {
-            let base = stream.position().map_or(Base::Everything { replaces: None }, Base::Since);
-            let mut apply = Assembly::new(&syncer.file, base);
-            let streamed = stream.next(&mut apply, &heartbeat)?;
-            syncer.counters.lock().streamed(&streamed, &apply);
-            if streamed.ended || (streamed.idle && has_missed_something(syncer)?) {
-                break;
+    match syncer.follow(syncer.file.position()?, &patience)? {
+        Opened::Followed(mut stream) => {
+            syncer.counters.lock().worker = Some(WorkerState::Live);
+            let heartbeat = Patience { timeout: HEARTBEAT.min(patience.timeout), ..patience };
+            loop {
+                match stream.bring(syncer, &heartbeat, |_| true)? {
+                    Drained::Enough => {}
+                    Drained::Idle if !has_missed_something(syncer)? => {}
+                    Drained::Idle | Drained::End | Drained::Overtaken => break,
+                }
             }
         }
-    } else if !syncer.primary.has_streams() {
-        syncer.counters.lock().worker = Some(WorkerState::Polling);
-        return Ok(POLL);
+        Opened::NoStream => {
+            syncer.counters.lock().worker = Some(WorkerState::Polling);
+            return Ok(POLL);
+        }
+        Opened::PullFirst => {}
     }
     // A primary that ends each stream at once is not asked in a hurry.
     Ok(FIRST_PAUSE.saturating_sub(started.elapsed()))

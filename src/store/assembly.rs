@@ -10,7 +10,7 @@ use super::draft::Draft;
 use super::file::ReplicaFile;
 use super::page_buffer::PageBuffer;
 use super::page_set::PageSet;
-use crate::change::{Change, Commit, Sink};
+use crate::change::{Change, Commit};
 use crate::error::{Error, Kind, Result};
 use crate::position::Position;
 use crate::units::{PageImage, PageNo};
@@ -50,9 +50,6 @@ enum Verdict {
     Overtaken,
 }
 
-/// Is told how far a pull is: frames covered, and all there are to cover.
-pub type Watch = Box<dyn Fn(u64, Option<u64>) + Send>;
-
 pub struct Assembly<'f> {
     file: &'f ReplicaFile,
     base: Base,
@@ -70,7 +67,6 @@ pub struct Assembly<'f> {
     pages_written: u64,
     reached: Option<Position>,
     overtaken: bool,
-    watch: Option<&'f Watch>,
 }
 
 impl<'f> Assembly<'f> {
@@ -87,13 +83,7 @@ impl<'f> Assembly<'f> {
             pages_written: 0,
             reached: None,
             overtaken: false,
-            watch: None,
         }
-    }
-
-    /// Tells `watch` how far the pull is.
-    pub fn watched_by(self, watch: Option<&'f Watch>) -> Assembly<'f> {
-        Assembly { watch, ..self }
     }
 
     /// Pages written to the file or its log.
@@ -104,12 +94,6 @@ impl<'f> Assembly<'f> {
     /// The last position that this pull made visible (or found to be there).
     pub fn reached(&self) -> Option<Position> {
         self.reached
-    }
-
-    /// Whether another process changed the file's history meanwhile, so that
-    /// the pull has to start over from where the file is now.
-    pub fn overtaken(&self) -> bool {
-        self.overtaken
     }
 
     /// Takes what comes next.
@@ -339,26 +323,4 @@ pub fn overtaken() -> Error {
         Kind::Busy,
         "another process changed what this file replicates at the same time; try again",
     )
-}
-
-impl Sink for Assembly<'_> {
-    fn page(&mut self, page: PageNo, image: &PageImage) -> Result<()> {
-        or_overtaken(self.take(Change::Page(page, image))?)
-    }
-
-    fn commit(&mut self, commit: Commit, more: bool) -> Result<()> {
-        let Commit { position, size } = commit;
-        or_overtaken(self.take(Change::Commit { position, size, more })?)
-    }
-
-    fn progress(&mut self, done: u64, total: Option<u64>) {
-        if let Some(watch) = self.watch {
-            watch(done, total);
-        }
-    }
-}
-
-/// A sink that was overtaken has to end the pull by an error.
-fn or_overtaken(taken: Taken) -> Result<()> {
-    if taken == Taken::Overtaken { Err(overtaken()) } else { Ok(()) }
 }

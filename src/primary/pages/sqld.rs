@@ -1,37 +1,35 @@
 //! A sqld primary: its replication log as gRPC-web, SQL as Hrana, both over
 //! one set of HTTP connections.
 //!
-//! [`pull`] holds the order of a pull, [`sql`] the requests that carry SQL,
-//! [`transaction`] one over several of them; this file what they share: the
-//! session, one call of the log, and what a refusal means. Nothing is locked
-//! while a request is under way.
+//! [`pull`] holds the order of a pull to the head, [`follow`] the stream that
+//! never ends; this file what they share: the session, one call of the log,
+//! and what a refusal means. Nothing is locked while a request is under way.
 
 mod cursor;
 mod follow;
+mod frames;
 mod pull;
-mod ranges;
+mod segments;
+mod snapshot;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use parking_lot::Mutex;
 
-use crate::change::Sink;
 use crate::error::{Error, Kind, Result};
 use crate::patience::Patience;
 use crate::position::{Fingerprint, Position};
 use crate::primary::link::http::{Answer, Post};
 use crate::primary::link::url::Endpoint;
 use crate::primary::link::{Backoff, ConnectOptions, Link, MAX_REFUSAL, RECONNECT};
+use crate::primary::pages::{Begin, Pages, Until};
 use crate::primary::sql::open::Transaction;
-use crate::primary::{Executed, Mode, Primary, Pulled, RemoteTransaction, Stream};
+use crate::primary::{Executed, Mode, Primary, RemoteTransaction};
 use crate::proto::grpc_web::{self, Event, Status};
-use crate::proto::sqld_log::{self, Frame, FrameReader, Shape};
+use crate::proto::sqld_log;
 use crate::sqltext::statement::{Rows, Statement};
 use crate::units::FrameNo;
-
-/// Size of the pieces in which an answer is read.
-const CHUNK: usize = 128 * 1024;
 
 /// A sqld primary. Opens no connection before the first request.
 pub struct Sqld {
@@ -77,17 +75,6 @@ impl From<Error> for Refusal {
     fn from(error: Error) -> Refusal {
         Refusal::Error(error)
     }
-}
-
-/// Frames of the log, by one call.
-struct Wanted<'a> {
-    method: Method,
-    /// Number of the first frame.
-    next: u64,
-    session: &'a Session,
-    patience: &'a Patience,
-    /// Asked after each piece of the answer whether the rest is not to be read.
-    enough: Option<&'a dyn Fn(&FrameReader) -> bool>,
 }
 
 impl Sqld {
@@ -157,6 +144,11 @@ impl Sqld {
         Ok(answer)
     }
 
+    /// Whether what the server prepares is billed, read or not.
+    fn is_metered(&self) -> bool {
+        self.link.peer().split(':').next().is_some_and(|host| host.ends_with(".turso.io"))
+    }
+
     /// Whether a sqld answers at all.
     pub(in crate::primary) fn greet(&self, patience: &Patience) -> Result<()> {
         self.hello(patience, &mut 0).map(drop)
@@ -193,36 +185,6 @@ impl Sqld {
         };
         *self.session.lock() = Some(session.clone());
         Ok(session)
-    }
-
-    /// The frames that `wanted` asks for, given to `each` as they arrive.
-    fn frames(
-        &self,
-        wanted: &Wanted<'_>,
-        bytes: &mut u64,
-        each: &mut dyn FnMut(Frame<'_>) -> Result<()>,
-    ) -> std::result::Result<(), Refusal> {
-        let Wanted { method, next, session, patience, enough } = wanted;
-        let message = sqld_log::log_offset(FrameNo(*next));
-        let mut answer = self.call(method.name(), &message, Some(session), patience)?;
-        let mut reader = FrameReader::new(method.shape());
-        let mut buffer = vec![0; CHUNK];
-        loop {
-            let read = answer.read(&mut buffer)?;
-            if read == 0 {
-                break;
-            }
-            *bytes += read as u64;
-            reader.feed(&buffer[..read], each)?;
-            if enough.is_some_and(|enough| enough(&reader)) {
-                return Ok(());
-            }
-        }
-        match reader.status() {
-            Some(status) if status.code == 0 => Ok(()),
-            Some(status) => Err(self.refusal(status)),
-            None => Err(self.cut_off().into()),
-        }
     }
 
     /// What a gRPC status other than 0 means.
@@ -282,27 +244,16 @@ impl Sqld {
     }
 }
 
-/// The calls that yield frames.
-#[derive(Clone, Copy)]
-enum Method {
-    Batch,
-    Snapshot,
-    Stream,
-}
-
-impl Method {
-    fn name(self) -> &'static str {
-        match self {
-            Method::Batch => "BatchLogEntries",
-            Method::Snapshot => "Snapshot",
-            Method::Stream => "LogEntries",
-        }
-    }
-
-    fn shape(self) -> Shape {
-        match self {
-            Method::Batch => Shape::Batch,
-            Method::Snapshot | Method::Stream => Shape::Stream,
+impl Pages for Sqld {
+    fn open(
+        self: Arc<Self>,
+        from: Option<Position>,
+        until: Until,
+        patience: &Patience,
+    ) -> Result<Begin> {
+        match until {
+            Until::Head => pull::open(self, from, patience),
+            Until::Forever => follow::open(self, from, patience),
         }
     }
 }
@@ -318,23 +269,6 @@ impl Primary for Sqld {
 
     fn set_token(&self, token: Option<String>) {
         self.link.set_token(token);
-    }
-
-    fn pull(
-        &self,
-        from: Option<Position>,
-        sink: &mut dyn Sink,
-        patience: &Patience,
-    ) -> Result<Pulled> {
-        pull::Pull::new(self, from, sink, patience).run()
-    }
-
-    fn follow(
-        &self,
-        from: Option<Position>,
-        patience: &Patience,
-    ) -> Result<Option<Box<dyn Stream>>> {
-        follow::open(self, from, patience)
     }
 
     fn execute(&self, statements: &[Statement], patience: &Patience) -> Result<Executed> {

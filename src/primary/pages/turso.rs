@@ -13,20 +13,21 @@ mod poll;
 pub(in crate::primary) mod pull;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use crate::change::Sink;
+use self::pull::Opened;
 use crate::error::{Error, Kind, Result};
 use crate::patience::Patience;
 use crate::position::{Fingerprint, Position};
 use crate::primary::link::http::{Answer, Post};
 use crate::primary::link::url::Endpoint;
 use crate::primary::link::{ConnectOptions, Link};
+use crate::primary::pages::{Begin, Pages, Until};
 use crate::primary::sql::turso as sql;
-use crate::primary::{Executed, Mode, Notebook, Notes, Primary, Pulled, RemoteTransaction, Stream};
+use crate::primary::{Executed, Mode, Notebook, Notes, Primary, RemoteTransaction};
 use crate::proto::turso::{self, CONTENT_TYPE, PULL_PATH, Part, Reader};
 use crate::sqltext::statement::{Rows, Statement};
 
@@ -84,18 +85,16 @@ impl Turso {
 impl Server {
     fn greet(&self, patience: &Patience) -> Result<()> {
         let mut answer = self.ask_for_pages(&turso::probe_request(), patience)?;
-        let (mut reader, mut buffer, mut greeted) = (Reader::default(), vec![0; CHUNK], false);
-        while !greeted {
+        let (mut reader, mut buffer) = (Reader::default(), vec![0; CHUNK]);
+        loop {
             let read = answer.read(&mut buffer)?;
             if read == 0 {
                 return Err(self.cut_off());
             }
-            reader.feed(&buffer[..read], &mut |part| {
-                greeted |= matches!(part, Part::Header(_));
-                Ok(())
-            })?;
+            if let Some(Part::Header(_)) = reader.advance(&mut &buffer[..read])? {
+                return Ok(());
+            }
         }
-        Ok(())
     }
 
     /// Sends a request for pages; the answer is known to hold some.
@@ -150,6 +149,20 @@ impl Server {
     }
 }
 
+impl Pages for Turso {
+    fn open(
+        self: Arc<Self>,
+        from: Option<Position>,
+        until: Until,
+        patience: &Patience,
+    ) -> Result<Begin> {
+        match until {
+            Until::Head => pull::open(&self.0, from, Duration::ZERO, patience).map(Opened::begin),
+            Until::Forever => Ok(poll::open(&self.0, from)),
+        }
+    }
+}
+
 impl Primary for Turso {
     fn protocol(&self) -> &'static str {
         "turso"
@@ -162,28 +175,6 @@ impl Primary for Turso {
 
     fn set_token(&self, token: Option<String>) {
         self.0.link.set_token(token);
-    }
-
-    fn pull(
-        &self,
-        from: Option<Position>,
-        sink: &mut dyn Sink,
-        patience: &Patience,
-    ) -> Result<Pulled> {
-        pull::pull(&self.0, from, Duration::ZERO, sink, patience).map(|(pulled, _)| pulled)
-    }
-
-    /// A primary without a state cannot be waited for either.
-    fn has_streams(&self) -> bool {
-        !self.0.never_waits.load(Ordering::Relaxed) && !self.0.revisions.lock().is_empty()
-    }
-
-    fn follow(
-        &self,
-        from: Option<Position>,
-        _patience: &Patience,
-    ) -> Result<Option<Box<dyn Stream>>> {
-        Ok(poll::open(&self.0, from))
     }
 
     fn execute(&self, statements: &[Statement], patience: &Patience) -> Result<Executed> {

@@ -10,11 +10,12 @@ use super::Work;
 use crate::error::Result;
 use crate::patience::Patience;
 use crate::position::Position;
-use crate::primary::{Executed, Stream};
+use crate::primary::Executed;
 use crate::replica::Replica;
+use crate::replica::follow::{Followed, Opened, open};
 use crate::replica::options::SyncOptions;
+use crate::replica::sync::Drained;
 use crate::replica::wait::Waited;
-use crate::store::assembly::{Assembly, Base};
 use crate::thread::at_once;
 use crate::units::FrameNo;
 
@@ -29,7 +30,7 @@ const STREAM_OPENING: Duration = Duration::from_secs(5);
 const WORKER_LAG: Duration = Duration::from_secs(1);
 
 pub struct OwnWrites {
-    stream: Box<dyn Stream>,
+    stream: Followed,
     used: Instant,
 }
 
@@ -50,8 +51,8 @@ impl Replica {
         }
         let timeout = patience.timeout.min(STREAM_OPENING);
         let opening = Patience { timeout, ..patience.clone() };
-        let (stream, executed) = at_once(|| primary.follow(before, &opening), run);
-        if let Some(Ok(Some(stream))) = stream {
+        let (stream, executed) = at_once(|| open(primary, before, &opening), run);
+        if let Some(Ok(Opened::Followed(stream))) = stream {
             *own_writes = Some(OwnWrites { stream, used: Instant::now() });
         }
         executed
@@ -96,21 +97,14 @@ impl Replica {
         let Some(mut own_writes) = slot.take() else { return false };
         // Frame numbers of two histories say nothing of each other.
         let history = |position: Option<Position>| position.map(|position| position.history);
-        if history(own_writes.stream.position()) != history(before) {
+        if history(own_writes.stream.at()) != history(before) {
             return false;
         }
-        let patience = self.patience();
-        while own_writes.stream.position().and_then(Position::frame_no) < Some(FrameNo(frame_no)) {
-            let base = own_writes
-                .stream
-                .position()
-                .map_or(Base::Everything { replaces: None }, Base::Since);
-            let mut assembly = Assembly::new(&self.syncer.file, base);
-            let streamed = own_writes.stream.next(&mut assembly, &patience);
-            match streamed {
-                Ok(streamed) if !streamed.ended && !streamed.idle => {
-                    self.syncer.counters.lock().streamed(&streamed, &assembly);
-                }
+        let wanted = Some(FrameNo(frame_no));
+        let there = |position: Position| position.frame_no() >= wanted;
+        if !own_writes.stream.at().is_some_and(there) {
+            match own_writes.stream.bring(&self.syncer, &self.patience(), there) {
+                Ok(Drained::Enough) => {}
                 // Any trouble here is met again, and reported, by the pull.
                 _ => return false,
             }

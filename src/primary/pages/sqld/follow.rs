@@ -1,33 +1,28 @@
 //! sqld's `LogEntries`: one request whose answer never ends, a frame for each
 //! page that the primary commits, milliseconds after it did.
 
-use super::cursor::Progress;
-use super::{CHUNK, Method, Refusal, Session, Sqld, first_missing};
-use crate::change::Sink;
+use std::sync::Arc;
+
+use super::cursor::Cursor;
+use super::frames::{Frames, Method, Step};
+use super::{Refusal, Session, Sqld, first_missing};
+use crate::change::Change;
 use crate::error::Result;
 use crate::patience::Patience;
 use crate::position::Position;
-use crate::primary::link::http::Answer;
-use crate::primary::{Stream, Streamed};
-use crate::proto::sqld_log::{self, FrameReader};
+use crate::primary::pages::{Begin, Feed, Next, Tally};
 
 struct LogStream {
-    answer: Answer,
-    reader: FrameReader,
+    sqld: Arc<Sqld>,
     session: Session,
-    at: Progress,
-    /// The last commit that was given to a sink.
-    position: Option<Position>,
-    buffer: Vec<u8>,
+    frames: Frames,
+    at: Cursor,
+    /// The current frame waits for the commit before it to be handed on.
+    kept: bool,
 }
 
-/// Opens the stream from the frame after `from` on. None if the primary's log
-/// is not the one of `from`, or no longer holds that frame.
-pub(super) fn open(
-    sqld: &Sqld,
-    from: Option<Position>,
-    patience: &Patience,
-) -> Result<Option<Box<dyn Stream>>> {
+/// Opens the stream from the frame after `from` on.
+pub(super) fn open(sqld: Arc<Sqld>, from: Option<Position>, patience: &Patience) -> Result<Begin> {
     let known = sqld.session.lock().clone();
     let fits = |session: &Session| from.is_none_or(|from| session.holds(from));
     let mut fresh = false;
@@ -40,67 +35,78 @@ pub(super) fn open(
     };
     loop {
         if !fits(&session) {
-            return Ok(None);
+            return Ok(Begin::Diverged { empty: session.head.is_none() });
         }
         let next = first_missing(from);
-        let message = sqld_log::log_offset(crate::units::FrameNo(next));
-        let method = Method::Stream;
-        let answer = match sqld.call(method.name(), &message, Some(&session), patience) {
-            Ok(answer) => answer,
-            Err(Refusal::NeedSnapshot | Refusal::NoSnapshot) => return Ok(None),
+        match Frames::ask(&sqld, Method::Stream, next, &session, patience) {
+            Ok(frames) => {
+                let at = Cursor::new(next);
+                return Ok(Begin::Feed(Box::new(LogStream {
+                    sqld,
+                    session,
+                    frames,
+                    at,
+                    kept: false,
+                })));
+            }
+            // A pull can take the snapshot that stands in for those frames.
+            Err(Refusal::NeedSnapshot | Refusal::NoSnapshot) => return Ok(Begin::CannotTell),
             // Only a session that was remembered may be out of date.
             Err(Refusal::NoHello) if !fresh => {
                 fresh = true;
                 session = sqld.hello(patience, &mut 0)?;
-                continue;
             }
             Err(refusal) => return Err(sqld.unexpected(refusal)),
-        };
-        return Ok(Some(Box::new(LogStream {
-            answer,
-            reader: FrameReader::new(method.shape()),
-            session,
-            at: Progress::new(next),
-            position: from,
-            buffer: vec![0; CHUNK],
-        })));
+        }
     }
 }
 
-impl Stream for LogStream {
-    fn next(&mut self, sink: &mut dyn Sink, patience: &Patience) -> Result<Streamed> {
-        let mut streamed = Streamed::default();
-        let frames_before = self.at.frames;
-        self.answer.set_patience(patience);
+impl LogStream {
+    /// Whether the next frame is there, what is known already left out.
+    fn advance(&mut self, patience: &Patience) -> std::result::Result<Step, Refusal> {
         loop {
-            let read = if self.at.open {
-                self.answer.read(&mut self.buffer)?
-            } else {
-                match self.answer.read_or_idle(&mut self.buffer)? {
-                    Some(read) => read,
-                    None => return Ok(Streamed { idle: true, ..streamed }),
-                }
-            };
-            streamed.bytes += read as u64;
-            let LogStream { reader, at, session, .. } = self;
-            reader.feed(&self.buffer[..read], &mut |frame| at.take(frame, session, sink))?;
-            streamed.frames = at.frames - frames_before;
-            streamed.ended = read == 0 || reader.status().is_some();
-            // In the middle of a transaction there is nothing to show: the
-            // rest of it is on its way.
-            let complete = if at.open { None } else { at.pending.take() };
-            if let Some(commit) = complete {
-                sink.commit(commit, false)?;
-                self.position = Some(commit.position);
-                return Ok(streamed);
-            }
-            if streamed.ended {
-                return Ok(streamed);
+            // In the middle of a transaction the rest of it is on its way.
+            let step = self.frames.advance(&self.sqld, patience, !self.at.open)?;
+            if step != Step::Frame || self.at.wants(self.frames.frame()?.frame_no.0)? {
+                return Ok(step);
             }
         }
     }
 
-    fn position(&self) -> Option<Position> {
-        self.position
+    /// The same of frames that have come already.
+    fn advance_here(&mut self) -> Result<bool> {
+        while self.frames.advance_here()? {
+            if self.at.wants(self.frames.frame()?.frame_no.0)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+impl Feed for LogStream {
+    fn next(&mut self, patience: &Patience) -> Result<Next<'_>> {
+        if !self.kept {
+            if let Some(commit) = self.at.pending.take() {
+                self.kept = self.advance_here()?;
+                return Ok(Next::Change(commit.change(self.kept)));
+            }
+            match self.advance(patience) {
+                Ok(Step::Frame) => {}
+                Ok(Step::Idle) => return Ok(Next::Idle),
+                Ok(Step::End) => return Ok(Next::End),
+                Err(Refusal::Error(error)) => return Err(error),
+                // A pull tells how to go on.
+                Err(_) => return Ok(Next::End),
+            }
+        }
+        self.kept = false;
+        let frame = self.frames.frame()?;
+        self.at.took(&frame, &self.session);
+        Ok(Next::Change(Change::Page(frame.page, frame.image)))
+    }
+
+    fn tally(&self) -> Tally {
+        Tally { frames: self.at.frames, bytes: self.frames.bytes(), ..Tally::default() }
     }
 }

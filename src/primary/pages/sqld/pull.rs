@@ -1,338 +1,456 @@
-//! One pull from sqld's replication log: from a position to the primary's
-//! head, by batches of frames and, where the log was compacted, snapshots.
+//! A feed from a position to the primary's head: by batches of frames, by
+//! segments of a long stretch side by side, and, where the log was compacted,
+//! by snapshots.
 //!
 //! With a session that is still valid, a pull that finds nothing new is one
-//! request. Frames reach the sink as they arrive. A commit is held back until
-//! the next frame or the end, because only then is known whether more follows.
+//! request. Frames are handed on as they arrive.
 
-use super::cursor::Progress;
-use super::ranges::{self, Stretch};
-use super::{Backoff, Method, Refusal, Session, Sqld, Wanted, first_missing};
-use crate::change::Sink;
+use std::result::Result as StdResult;
+use std::sync::Arc;
+
+use super::cursor::Cursor;
+use super::frames::{Frames, Method, Step};
+use super::segments::{Segments, Stretch, WORTH_FRAMES};
+use super::snapshot::Snapshot;
+use super::{Refusal, Session, Sqld, first_missing};
+use crate::change::Change;
 use crate::error::{Error, Kind, Result};
 use crate::patience::Patience;
 use crate::position::Position;
-use crate::primary::{PullEnd, Pulled};
+use crate::primary::link::Backoff;
+use crate::primary::pages::{Begin, Feed, Next, Tally};
+use crate::proto::sqld_log::Frame;
 
 /// sqld answers a batch with this many frames, or up to the end of the
 /// transaction that they end in; with fewer only at the head of its log.
-pub(super) const BATCH: u64 = 1024;
+const BATCH: u64 = 1024;
 
 /// A primary that keeps forgetting us is not asked more often than this.
 const MAX_HELLOS: u32 = 4;
 
-/// The sink is told of progress each time this many frames have come.
-const PROGRESS: u64 = 256;
+/// A file that has a position is brought forward by stretches of this many
+/// frames, each shown when it is complete.
+const WINDOW_FRAMES: u64 = 32 * 1024;
 
-pub(super) struct Pull<'a> {
-    sqld: &'a Sqld,
-    sink: &'a mut dyn Sink,
-    patience: &'a Patience,
+struct Pull {
+    sqld: Arc<Sqld>,
+    session: Session,
     from: Option<Position>,
-    at: Progress,
+    at: Cursor,
+    source: Source,
+    /// The current frame waits for the commit before it to be handed on.
+    kept: bool,
+    over: bool,
+    /// Where the last answer that broke off was taken up again.
+    resumed_at: Option<u64>,
     hellos: u32,
-    /// Frames of the batch that was read last, None if something else was.
-    last_batch: Option<u64>,
     /// The head as a hello of this very pull told it.
     head: Option<u64>,
     bytes: u64,
     snapshot: bool,
 }
 
-/// What to pull with, or that there is nothing to pull.
-enum Start {
-    Session(Session),
-    End(PullEnd),
+/// Where frames come from at the moment.
+enum Source {
+    None,
+    Batch { frames: Frames, first: u64, count: u64 },
+    Segments(Segments),
+    Snapshot(Snapshot),
 }
 
-impl<'a> Pull<'a> {
-    pub(super) fn new(
-        sqld: &'a Sqld,
-        from: Option<Position>,
-        sink: &'a mut dyn Sink,
-        patience: &'a Patience,
-    ) -> Pull<'a> {
-        let next = first_missing(from);
-        let at = Progress::new(next);
-        Pull {
-            sqld,
-            sink,
-            patience,
-            from,
-            at,
-            hellos: 0,
-            last_batch: None,
-            head: None,
-            bytes: 0,
-            snapshot: false,
-        }
-    }
+/// What a hello says to a file at some position.
+enum Fit {
+    Good,
+    /// There is nothing, and there was nothing.
+    Nothing,
+    Diverged {
+        empty: bool,
+    },
+}
 
-    pub(super) fn run(mut self) -> Result<Pulled> {
-        let mut session = match self.start()? {
-            Start::Session(session) => session,
-            Start::End(end) => return Ok(self.pulled(end)),
-        };
-        let (mut resumed_at, mut retry) = (None, None);
-        loop {
-            let before = self.at.next;
-            let read = match self.long_stretch(&session) {
-                Some(last) => self.ranges(&session, last).map(|()| None),
-                None => self.batch(&session).map(Some),
-            };
-            self.last_batch = read.as_ref().map_or(None, |frames| *frames);
-            let step = match read {
-                Ok(None) => Ok(!self.at.open && self.head.is_some() && self.is_at_head()),
-                Ok(Some(frames)) => self.after_batch(frames, before, &mut session),
-                Err(Refusal::NeedSnapshot) => self.after_snapshot(&mut session),
-                Err(refusal) => Err(refusal),
-            };
-            match step {
-                Ok(true) => break,
-                Ok(false) => retry = None,
-                Err(Refusal::NoHello) => match self.hello_again(&session)? {
-                    Start::Session(new) => session = new,
-                    Start::End(end) => return Ok(self.pulled(end)),
-                },
-                Err(Refusal::NoSnapshot) => {
-                    let patience = self.patience;
-                    self.wait(
-                        retry.get_or_insert_with(|| Backoff::new(patience, patience.timeout)),
-                    )?;
-                }
-                // Frames come in order: where an answer broke off, the next
-                // one can go on, as long as each brings something.
-                Err(Refusal::Error(error))
-                    if error.kind() == Kind::Unavailable
-                        && !self.at.sink_failed
-                        && self.at.frames > 0
-                        && resumed_at.is_none_or(|at| self.at.next > at) =>
-                {
-                    resumed_at = Some(self.at.next);
-                }
-                Err(refusal) => return Err(self.sqld.unexpected(refusal)),
+fn compare(session: &Session, from: Option<Position>) -> Fit {
+    let empty = session.head.is_none();
+    match from {
+        None if empty => Fit::Nothing,
+        Some(from) if !session.holds(from) => Fit::Diverged { empty },
+        _ => Fit::Good,
+    }
+}
+
+/// What a step of a pull came to.
+enum Moved {
+    /// There is a frame to hand on.
+    Frame,
+    /// A source has come to its end, and there is more to ask for.
+    On,
+    End,
+    Diverged {
+        empty: bool,
+    },
+}
+
+/// Opens the feed, as far as its first frame: so that nothing was handed on
+/// where the history turns out to be another one.
+pub(super) fn open(sqld: Arc<Sqld>, from: Option<Position>, patience: &Patience) -> Result<Begin> {
+    // A remembered session will do, unless it cannot vouch for `from`: its log
+    // must be the same, and have reached that far when it was last seen. While
+    // its token is valid, the server has not restarted since.
+    let known = sqld.session.lock().clone();
+    let known = known.filter(|session| from.is_none_or(|from| session.holds(from)));
+    let (mut bytes, mut hellos, mut head) = (0, 0, None);
+    let mut over = false;
+    let session = match known {
+        Some(session) => session,
+        None => {
+            let session = sqld.hello(patience, &mut bytes)?;
+            (hellos, head) = (1, session.head);
+            match compare(&session, from) {
+                Fit::Good => {}
+                Fit::Nothing => over = true,
+                Fit::Diverged { empty } => return Ok(Begin::Diverged { empty }),
             }
+            session
         }
-        if self.at.newest > self.at.next.checked_sub(1) {
-            let text = "the primary's log changed while it was being read; try again";
-            return Err(Error::new(Kind::Unavailable, text));
+    };
+    let mut pull = Pull {
+        sqld,
+        session,
+        from,
+        at: Cursor::new(first_missing(from)),
+        source: Source::None,
+        kept: false,
+        over,
+        resumed_at: None,
+        hellos,
+        head,
+        bytes,
+        snapshot: false,
+    };
+    if !pull.over {
+        match pull.advance(patience)? {
+            Moved::Frame => pull.kept = true,
+            Moved::End | Moved::On => pull.over = true,
+            Moved::Diverged { empty } => return Ok(Begin::Diverged { empty }),
         }
-        if let Some(head) = self.head.or(session.head).filter(|head| *head >= self.at.next) {
-            let text = format!("the primary has frame {head} but sends none from {}", self.at.next);
-            return Err(Error::new(Kind::Protocol, text));
+    }
+    Ok(Begin::Feed(Box::new(pull)))
+}
+
+impl Feed for Pull {
+    fn next(&mut self, patience: &Patience) -> Result<Next<'_>> {
+        if !self.kept && !self.over {
+            self.over = !matches!(self.advance(patience)?, Moved::Frame);
         }
-        self.remember_head(&session);
         if let Some(commit) = self.at.pending.take() {
-            self.sink.commit(commit, false)?;
+            self.kept = !self.over;
+            return Ok(Next::Change(commit.change(!self.over)));
         }
-        Ok(self.pulled(PullEnd::UpToDate))
+        if self.over {
+            return Ok(Next::End);
+        }
+        self.kept = false;
+        let Pull { source, at, session, .. } = self;
+        let frame = source.frame()?;
+        match source {
+            Source::Batch { .. } | Source::None => at.took(&frame, session),
+            Source::Segments(_) | Source::Snapshot(_) => at.took_page(frame.frame_no.0),
+        }
+        Ok(Next::Change(Change::Page(frame.page, frame.image)))
     }
 
-    /// A remembered session will do, unless it cannot vouch for `from`: its
-    /// log must be the same, and have reached that far when it was last seen.
-    /// While its token is valid, the server has not restarted since.
-    fn start(&mut self) -> Result<Start> {
-        let known = self.sqld.session.lock().clone();
-        match (known, self.from) {
-            (Some(session), None) => Ok(Start::Session(session)),
-            (Some(session), Some(from)) if session.holds(from) => Ok(Start::Session(session)),
-            _ => self.hello(),
+    fn tally(&self) -> Tally {
+        let head = self.head.or(self.session.head);
+        let first = first_missing(self.from);
+        let reached = self.over.then(|| self.at.next.checked_sub(1)).flatten();
+        let (under_way, skipped) = match &self.source {
+            Source::Batch { frames, .. } => (frames.bytes(), 0),
+            Source::Segments(segments) => (segments.bytes, segments.skipped),
+            Source::Snapshot(snapshot) => (snapshot.bytes(), 0),
+            Source::None => (0, 0),
+        };
+        Tally {
+            frames: self.at.frames + skipped,
+            total: head.map(|head| (head + 1).saturating_sub(first)).filter(|_| !self.snapshot),
+            bytes: self.bytes + under_way,
+            head: self.head.max(reached),
+            snapshot: self.snapshot,
         }
     }
+}
 
-    /// Says hello and compares what the primary has with `from`.
-    fn hello(&mut self) -> Result<Start> {
-        self.hellos += 1;
-        let session = self.sqld.hello(self.patience, &mut self.bytes)?;
-        self.head = session.head;
-        let empty = session.head.is_none();
-        Ok(match self.from {
-            None if empty => Start::End(PullEnd::UpToDate),
-            Some(from) if !session.holds(from) => Start::End(PullEnd::Diverged { empty }),
-            _ => Start::Session(session),
-        })
+impl Source {
+    fn frame(&self) -> Result<Frame<'_>> {
+        match self {
+            Source::Batch { frames, .. } => frames.frame(),
+            Source::Segments(segments) => Ok(segments.frame()),
+            Source::Snapshot(snapshot) => snapshot.frame(),
+            Source::None => Err(Error::new(Kind::Panic, "internal error: no frame to hand on")),
+        }
     }
+}
 
-    /// The server no longer knows `before`: it was restarted or configured
-    /// anew. If the sink holds frames of it, the log must still be the same.
-    fn hello_again(&mut self, before: &Session) -> Result<Start> {
+impl Pull {
+    /// The server no longer knows the session: it was restarted or configured
+    /// anew. If frames of it were handed on, the log must still be the same.
+    fn hello_again(&mut self, patience: &Patience) -> Result<Moved> {
         if self.hellos >= MAX_HELLOS {
             return Err(self.sqld.unexpected(Refusal::NoHello));
         }
-        let start = self.hello()?;
-        if self.at.frames == 0 {
-            return Ok(start);
-        }
-        match start {
-            Start::Session(session)
-                if session.log == before.log && session.head >= self.at.next.checked_sub(1) =>
-            {
-                Ok(Start::Session(session))
+        self.hellos += 1;
+        let new = self.sqld.hello(patience, &mut self.bytes)?;
+        self.head = new.head;
+        if self.at.frames > 0 {
+            if new.log == self.session.log && new.head >= self.at.next.checked_sub(1) {
+                self.session = new;
+                return Ok(Moved::On);
             }
-            _ => Err(Error::new(
+            return Err(Error::new(
                 Kind::Unavailable,
                 "the primary began a new history while the old one was being read; try again",
-            )),
+            ));
+        }
+        let fit = compare(&new, self.from);
+        self.session = new;
+        Ok(match fit {
+            Fit::Good => Moved::On,
+            Fit::Nothing => Moved::End,
+            Fit::Diverged { empty } => Moved::Diverged { empty },
+        })
+    }
+
+    /// Moves to the next frame, to the end, or finds another history.
+    fn advance(&mut self, patience: &Patience) -> Result<Moved> {
+        let mut retry = None;
+        loop {
+            let moved = match self.step(patience) {
+                Ok(Moved::On) => {
+                    retry = None;
+                    continue;
+                }
+                Ok(moved) => moved,
+                Err(refusal) => {
+                    self.leave_source();
+                    self.after_refusal(refusal, patience, &mut retry)?
+                }
+            };
+            match moved {
+                Moved::On => {}
+                Moved::End => {
+                    self.leave_source();
+                    self.check_end()?;
+                    return Ok(Moved::End);
+                }
+                moved => return Ok(moved),
+            }
         }
     }
 
-    /// The end of a stretch that is long enough to be read in ranges: the head,
-    /// as far as it is known. While the session's token is valid, the log has
-    /// not gone back behind it. A batch comes first, and tells whether this is
-    /// a place of long transactions.
-    fn long_stretch(&self, session: &Session) -> Option<u64> {
-        self.last_batch.filter(|frames| *frames <= ranges::LONG)?;
-        let last = self.head.or(session.head)?;
-        (last + 1 >= self.at.next + ranges::WORTH).then_some(last)
-    }
-
-    fn ranges(&mut self, session: &Session, last: u64) -> std::result::Result<(), Refusal> {
-        let first = first_missing(self.from);
-        let stretch = Stretch { sqld: self.sqld, session, first, last, patience: self.patience };
-        stretch.read(&mut self.at, self.sink, &mut self.bytes)
-    }
-
-    /// One batch; yields how many frames it had.
-    fn batch(&mut self, session: &Session) -> std::result::Result<u64, Refusal> {
-        let Pull { sqld, sink, patience, at, bytes, head, from, .. } = self;
-        let first = first_missing(*from);
-        let total = head.or(session.head).map(|head| (head + 1).saturating_sub(first));
-        let mut count = 0;
-        let wanted =
-            Wanted { method: Method::Batch, next: at.next, session, patience, enough: None };
-        sqld.frames(&wanted, bytes, &mut |frame| {
-            count += 1;
-            at.take(frame, session, *sink)?;
-            if at.frames % PROGRESS == 0 {
-                sink.progress(at.next - first, total);
-            }
-            Ok(())
-        })?;
-        Ok(count)
-    }
-
-    /// Whether the pull is complete after a batch of so many frames that was
-    /// asked for from `before` on.
-    fn after_batch(
+    fn after_refusal<'p>(
         &mut self,
-        frames: u64,
-        before: u64,
-        session: &mut Session,
-    ) -> std::result::Result<bool, Refusal> {
+        refusal: Refusal,
+        patience: &'p Patience,
+        retry: &mut Option<Backoff<'p>>,
+    ) -> Result<Moved> {
+        match refusal {
+            Refusal::NoHello => self.hello_again(patience),
+            Refusal::NeedSnapshot => {
+                self.know_head(patience)?;
+                match Snapshot::ask(&self.sqld, self.at.next, &self.session, patience) {
+                    Ok(snapshot) => self.source = Source::Snapshot(snapshot),
+                    Err(Refusal::NeedSnapshot) => {
+                        return Err(self.sqld.unexpected(Refusal::NeedSnapshot));
+                    }
+                    Err(refusal) => return self.after_refusal(refusal, patience, retry),
+                }
+                self.snapshot = true;
+                Ok(Moved::On)
+            }
+            // A snapshot that is being written, or merged with others, is there
+            // a moment later.
+            Refusal::NoSnapshot => {
+                let backoff = retry.get_or_insert_with(|| Backoff::new(patience, patience.timeout));
+                wait(backoff, patience).map(|()| Moved::On)
+            }
+            // Frames come in order: where an answer broke off, the next one can
+            // go on, as long as each brings something.
+            Refusal::Error(error)
+                if error.kind() == Kind::Unavailable
+                    && self.at.frames > 0
+                    && self.resumed_at.is_none_or(|at| self.at.next > at) =>
+            {
+                self.resumed_at = Some(self.at.next);
+                Ok(Moved::On)
+            }
+            refusal => Err(self.sqld.unexpected(refusal)),
+        }
+    }
+
+    fn leave_source(&mut self) {
+        match std::mem::replace(&mut self.source, Source::None) {
+            Source::None => {}
+            Source::Batch { frames, .. } => self.bytes += frames.bytes(),
+            Source::Snapshot(snapshot) => self.bytes += snapshot.bytes(),
+            Source::Segments(segments) => {
+                self.bytes += segments.bytes;
+                self.at.frames += segments.skipped;
+            }
+        }
+    }
+
+    /// A step of the source that frames come from; asks for one if there is
+    /// none.
+    fn step(&mut self, patience: &Patience) -> StdResult<Moved, Refusal> {
+        let Pull { sqld, source, at, .. } = self;
+        match source {
+            Source::None => {
+                self.source = self.next_source(patience)?;
+                Ok(Moved::On)
+            }
+            Source::Batch { frames, count, .. } => loop {
+                if frames.advance(sqld, patience, false)? != Step::Frame {
+                    return self.after_batch(patience);
+                }
+                *count += 1;
+                if at.wants(frames.frame()?.frame_no.0)? {
+                    return Ok(Moved::Frame);
+                }
+            },
+            Source::Segments(segments) => match segments.advance()? {
+                Step::Frame => Ok(Moved::Frame),
+                Step::Idle | Step::End => self.after_segments(),
+            },
+            Source::Snapshot(snapshot) => match snapshot.advance(sqld, patience)? {
+                Step::Frame => Ok(Moved::Frame),
+                Step::Idle | Step::End => self.after_snapshot(),
+            },
+        }
+    }
+
+    fn next_source(&mut self, patience: &Patience) -> StdResult<Source, Refusal> {
+        let stretch = self.long_stretch();
+        let Pull { sqld, session, at, .. } = self;
+        if let Some(stretch) = stretch {
+            return Segments::open(sqld, session, stretch, patience).map(Source::Segments);
+        }
+        let frames = Frames::ask(sqld, Method::Batch, at.next, session, patience)?;
+        Ok(Source::Batch { frames, first: at.next, count: 0 })
+    }
+
+    /// A stretch that is long enough to be read in segments, up to the head as
+    /// far as it is known. While the session's token is valid, the log has not
+    /// gone back behind it.
+    fn long_stretch(&self) -> Option<Stretch> {
+        // What broke off is taken up in order. A service that bills what it
+        // prepares is not asked for what may not be read.
+        if self.at.newest >= Some(self.at.next) || self.at.open || self.sqld.is_metered() {
+            return None;
+        }
+        let first = self.at.next;
+        let head = self.head.or(self.session.head).filter(|head| *head >= first)?;
+        let last = match self.from {
+            Some(_) => head.min(first + WINDOW_FRAMES - 1),
+            None => head,
+        };
+        (last + 1 - first >= WORTH_FRAMES).then_some(Stretch { first, last })
+    }
+
+    fn after_batch(&mut self, patience: &Patience) -> StdResult<Moved, Refusal> {
         let absurd = |text: &str| Err(Error::new(Kind::Protocol, text).into());
+        let (first, frames) = match &self.source {
+            Source::Batch { first, count, .. } => (*first, *count),
+            _ => (self.at.next, 0),
+        };
+        self.leave_source();
         if self.at.open && frames == 0 {
             return absurd("the primary's log ends in the middle of a transaction");
         }
-        let stands_still = self.at.next == before;
+        let stands_still = self.at.next == first;
         if stands_still && (self.at.open || frames >= BATCH) {
             return absurd("the primary sends frames again that it has sent before");
         }
         if self.at.open {
-            return Ok(false);
+            return Ok(Moved::On);
         }
         if frames < BATCH {
-            return Ok(true);
+            return Ok(Moved::End);
         }
-        self.bound(session)?;
-        Ok(self.is_at_head())
+        self.know_head(patience)?;
+        Ok(self.on_or_end())
+    }
+
+    fn after_segments(&mut self) -> StdResult<Moved, Refusal> {
+        if let Source::Segments(Segments { end: Some((last, size)), .. }) = &self.source {
+            let (last, size) = (*last, *size);
+            self.at.next = last + 1;
+            self.at.open = false;
+            self.at.commit(last, size, &self.session);
+        }
+        self.leave_source();
+        Ok(self.on_or_end())
+    }
+
+    fn after_snapshot(&mut self) -> StdResult<Moved, Refusal> {
+        if let Source::Snapshot(snapshot) = &self.source {
+            let (newest, size) = snapshot.result()?;
+            self.at.next = newest + 1;
+            self.at.commit(newest, size, &self.session);
+            self.at.open = false;
+        }
+        self.leave_source();
+        Ok(match self.at.newest < Some(self.at.next) {
+            true => self.on_or_end(),
+            false => Moved::On,
+        })
     }
 
     /// A primary that is written to all the time has no end: a long pull goes
     /// to where the head was near its beginning.
-    fn bound(&mut self, session: &mut Session) -> std::result::Result<(), Refusal> {
-        if self.head.is_none() {
-            match self.hello_again(session)? {
-                Start::Session(new) => *session = new,
-                Start::End(_) => return Err(Refusal::NoHello),
-            }
-        }
-        Ok(())
-    }
-
-    fn is_at_head(&self) -> bool {
-        self.head < Some(self.at.next)
-    }
-
-    /// Takes a snapshot; whether the pull is complete after it.
-    fn after_snapshot(&mut self, session: &mut Session) -> std::result::Result<bool, Refusal> {
-        self.bound(session)?;
-        self.snapshot(session)?;
-        Ok(self.is_at_head() && self.at.newest < Some(self.at.next))
-    }
-
-    /// A snapshot that is being written, or merged with others, is there a
-    /// moment later.
-    fn wait(&self, retry: &mut Backoff<'_>) -> Result<()> {
-        if retry.wait() {
+    fn know_head(&mut self, patience: &Patience) -> Result<()> {
+        if self.head.is_some() {
             return Ok(());
         }
-        if (self.patience.cancelled)() {
-            let text = "interrupted while waiting for the primary";
-            return Err(Error::new(Kind::Interrupted, text));
+        match self.hello_again(patience)? {
+            Moved::On => Ok(()),
+            _ => Err(self.sqld.unexpected(Refusal::NoHello)),
         }
-        let seconds = self.patience.timeout.as_secs_f64();
-        let text = format!("the primary did not finish a snapshot within {seconds} s");
-        Err(Error::new(Kind::Unavailable, text))
     }
 
-    /// The frames that the log no longer holds, each page once and the newest
-    /// frame first.
-    fn snapshot(&mut self, session: &Session) -> std::result::Result<(), Refusal> {
-        let Pull { sqld, sink, patience, at, bytes, .. } = self;
-        let (next, mut newest, mut before, mut size) = (at.next, None, None, None);
-        let absurd =
-            |text: &str| Error::new(Kind::Protocol, format!("the primary's snapshot {text}"));
-        let wanted = Wanted { method: Method::Snapshot, next, session, patience, enough: None };
-        sqld.frames(&wanted, bytes, &mut |frame| {
-            let number = frame.frame_no.0;
-            if size.is_some() {
-                return Err(absurd("goes on after its end"));
+    fn on_or_end(&self) -> Moved {
+        let at_head = self.head.is_some_and(|head| head < self.at.next);
+        if !self.at.open && at_head { Moved::End } else { Moved::On }
+    }
+
+    /// Whether what was handed on is what the primary said it has.
+    fn check_end(&mut self) -> Result<()> {
+        if self.at.newest > self.at.next.checked_sub(1) {
+            let text = "the primary's log changed while it was being read; try again";
+            return Err(Error::new(Kind::Unavailable, text));
+        }
+        let head = self.head.or(self.session.head);
+        if let Some(head) = head.filter(|head| *head >= self.at.next) {
+            let text = format!("the primary has frame {head} but sends none from {}", self.at.next);
+            return Err(Error::new(Kind::Protocol, text));
+        }
+        // A later pull may start from here with the same session.
+        let last = self.at.next.checked_sub(1);
+        if let Some(known) = self.sqld.session.lock().as_mut() {
+            if known.token == self.session.token {
+                known.head = known.head.max(last);
             }
-            if before.is_some_and(|before| number >= before) {
-                return Err(absurd("is out of order"));
-            }
-            before = Some(number);
-            newest = newest.or(before);
-            size = Some(frame.size_after).filter(|size| *size != 0);
-            // Older frames say what the sink has already.
-            if number >= next {
-                at.page(frame, *sink)?;
-                if at.frames % PROGRESS == 0 {
-                    sink.progress(at.frames, None);
-                }
-            }
-            Ok(())
-        })?;
-        let newest = newest.filter(|newest| *newest >= next);
-        let newest = newest.ok_or_else(|| absurd("holds nothing that was asked for"))?;
-        let size = size.ok_or_else(|| absurd("has no end"))?;
-        at.next = newest + 1;
-        at.commit(newest, size, session);
-        at.open = false;
-        self.snapshot = true;
+        }
         Ok(())
     }
+}
 
-    /// A later pull may start from here with the same session.
-    fn remember_head(&self, session: &Session) {
-        let last = self.at.next.checked_sub(1);
-        let mut known = self.sqld.session.lock();
-        if let Some(known) = known.as_mut().filter(|known| known.token == session.token) {
-            known.head = known.head.max(last);
-        }
+fn wait(retry: &mut Backoff<'_>, patience: &Patience) -> Result<()> {
+    if retry.wait() {
+        return Ok(());
     }
-
-    fn pulled(&self, end: PullEnd) -> Pulled {
-        let last = match end {
-            PullEnd::UpToDate => self.at.next.checked_sub(1),
-            PullEnd::Diverged { .. } | PullEnd::Unknown => None,
-        };
-        Pulled {
-            end,
-            head: self.head.max(last),
-            frames: self.at.frames,
-            bytes: self.bytes,
-            snapshot: self.snapshot,
-        }
+    if (patience.cancelled)() {
+        let text = "interrupted while waiting for the primary";
+        return Err(Error::new(Kind::Interrupted, text));
     }
+    let seconds = patience.timeout.as_secs_f64();
+    let text = format!("the primary did not finish a snapshot within {seconds} s");
+    Err(Error::new(Kind::Unavailable, text))
 }

@@ -6,48 +6,91 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use super::{Server, pull};
-use crate::change::Sink;
+use super::Server;
+use super::pull::{self, Opened, Pull};
 use crate::error::Result;
 use crate::patience::Patience;
 use crate::position::Position;
-use crate::primary::{PullEnd, Stream, Streamed};
+use crate::primary::pages::{Begin, Feed, Next, Tally};
 
 struct LongPoll {
     server: Arc<Server>,
     position: Position,
+    /// The answer that is being read.
+    pull: Option<Box<Pull>>,
+    /// What those before it brought.
+    before: Tally,
 }
 
-/// Asks nobody yet. None where there is nothing to wait with.
-pub(super) fn open(server: &Arc<Server>, from: Option<Position>) -> Option<Box<dyn Stream>> {
-    let position = from.filter(|_| !server.never_waits.load(Ordering::Relaxed))?;
-    Some(Box::new(LongPoll { server: server.clone(), position }))
+/// Asks nobody yet: a server without a state, or one that does not wait, has
+/// nothing to wait with.
+pub(super) fn open(server: &Arc<Server>, from: Option<Position>) -> Begin {
+    let waits = !server.never_waits.load(Ordering::Relaxed);
+    match from.filter(|_| waits) {
+        Some(position) => Begin::Feed(Box::new(LongPoll {
+            server: server.clone(),
+            position,
+            pull: None,
+            before: Tally::default(),
+        })),
+        None => Begin::NoStream,
+    }
 }
 
-impl Stream for LongPoll {
-    fn next(&mut self, sink: &mut dyn Sink, patience: &Patience) -> Result<Streamed> {
+/// How a step ended.
+enum Step {
+    Change,
+    Idle,
+    End,
+}
+
+impl LongPoll {
+    fn advance(&mut self, patience: &Patience) -> Result<Step> {
+        if let Some(pull) = &mut self.pull {
+            if let Some(reached) = pull.reached() {
+                self.position = reached;
+            }
+            if pull.advance(patience)? {
+                return Ok(Step::Change);
+            }
+            self.before = self.tally();
+            self.pull = None;
+        }
         // The answer has to come before patience ends.
         let wait = patience.timeout.mul_f64(0.75);
         let asked = Instant::now();
-        let (pulled, reached) =
-            pull::pull(&self.server, Some(self.position), wait, sink, patience)?;
-        let streamed =
-            Streamed { frames: pulled.frames, bytes: pulled.bytes, ..Streamed::default() };
-        if pulled.end != PullEnd::UpToDate {
-            return Ok(Streamed { ended: true, ..streamed });
-        }
-        if let Some(reached) = reached {
-            self.position = reached;
-            return Ok(streamed);
+        let opened = pull::open(&self.server, Some(self.position), wait, patience)?;
+        let Opened::Pull(mut pull) = opened else { return Ok(Step::End) };
+        let came = pull.advance(patience)?;
+        self.pull = Some(pull);
+        if came {
+            return Ok(Step::Change);
         }
         if asked.elapsed() < wait / 2 {
             self.server.never_waits.store(true, Ordering::Relaxed);
-            return Ok(Streamed { ended: true, ..streamed });
+            return Ok(Step::End);
         }
-        Ok(Streamed { idle: true, ..streamed })
+        Ok(Step::Idle)
+    }
+}
+
+impl Feed for LongPoll {
+    fn next(&mut self, patience: &Patience) -> Result<Next<'_>> {
+        match self.advance(patience)? {
+            Step::Idle => return Ok(Next::Idle),
+            Step::End => return Ok(Next::End),
+            Step::Change => {}
+        }
+        let change = match &self.pull {
+            Some(pull) => pull.change()?,
+            None => None,
+        };
+        Ok(change.map_or(Next::End, Next::Change))
     }
 
-    fn position(&self) -> Option<Position> {
-        Some(self.position)
+    fn tally(&self) -> Tally {
+        let now = self.pull.as_ref().map(|pull| pull.tally()).unwrap_or_default();
+        let (frames, bytes) = (self.before.frames + now.frames, self.before.bytes + now.bytes);
+        Tally { frames, bytes, ..Tally::default() }
     }
 }

@@ -1,122 +1,202 @@
 //! One pull by `/pull-updates`: the pages that changed since a revision, each
 //! once, as they arrive, and one commit at the end.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{CHUNK, Server};
-use crate::change::{Commit, Sink};
+use crate::change::Change;
 use crate::error::{Error, Kind, Result};
 use crate::patience::Patience;
 use crate::position::Position;
+use crate::primary::link::http::Answer;
+use crate::primary::pages::{Begin, Feed, Next, Tally};
 use crate::primary::sql::turso as sql;
-use crate::primary::{PullEnd, Pulled};
 use crate::proto::turso::{self, Header, Part, Reader};
 use crate::units::PageNo;
 
-/// The sink is told of progress each time this many pages have come.
-const PROGRESS: u64 = 256;
+/// An answer on its way.
+pub(super) struct Pull {
+    server: Arc<Server>,
+    /// The revision that the file has.
+    known: Option<String>,
+    header: Header,
+    /// None once the last page has come.
+    body: Option<Body>,
+    pages: u64,
+    bytes: u64,
+    /// What the last step moved to.
+    current: Current,
+}
 
-/// Pulls what came after `from`; a server that knows how waits up to `wait`
-/// for it. Yields the position that the sink was brought to, if it moved.
-pub(in crate::primary) fn pull(
-    server: &Server,
+struct Body {
+    answer: Answer,
+    reader: Reader,
+    buffer: Vec<u8>,
+    taken: usize,
+    filled: usize,
+}
+
+#[derive(Clone, Copy)]
+enum Current {
+    Page(PageNo),
+    Commit(Position),
+    End,
+}
+
+/// What asking came to.
+pub(super) enum Opened {
+    Pull(Box<Pull>),
+    Diverged { empty: bool },
+    CannotTell,
+}
+
+/// Asks for what came after `from`; a server that knows how waits up to `wait`
+/// for it. Everything in front of the pages is read.
+pub(super) fn open(
+    server: &Arc<Server>,
     from: Option<Position>,
     wait: Duration,
-    sink: &mut dyn Sink,
     patience: &Patience,
-) -> Result<(Pulled, Option<Position>)> {
-    let mut pulled =
-        Pulled { end: PullEnd::UpToDate, head: None, frames: 0, bytes: 0, snapshot: false };
+) -> Result<Opened> {
     let known = match from {
         None => None,
         // Whether it is empty shows when everything is pulled.
-        Some(from) if from.history != server.log => {
-            pulled.end = PullEnd::Diverged { empty: false };
-            return Ok((pulled, None));
-        }
+        Some(from) if from.history != server.log => return Ok(Opened::Diverged { empty: false }),
         Some(from) => match server.revision_at(from) {
             Some(revision) => Some(revision),
-            None => {
-                pulled.end = PullEnd::Unknown;
-                return Ok((pulled, None));
-            }
+            None => return Ok(Opened::CannotTell),
         },
     };
-    let header = receive(server, known.as_deref(), wait, sink, patience, &mut pulled)?;
-    let Some(header) = header else { return Ok((pulled, None)) };
-    if pulled.end != PullEnd::UpToDate || header.size == 0 {
-        return Ok((pulled, None));
-    }
-    if known.is_none() {
-        check_complete(&header, pulled.frames)?;
-    }
-    if pulled.frames == 0 && known.as_deref() == Some(&header.revision) {
-        return Ok((pulled, None));
-    }
-    server.remember(&header.revision);
-    let position = server.position(&header.revision);
-    sink.commit(Commit { position, size: header.size }, false)?;
-    Ok((pulled, Some(position)))
-}
-
-/// Asks for pages and gives them to the sink, unless the header says that they
-/// are of no use to it: then the end is noted and nothing is read any more.
-fn receive(
-    server: &Server,
-    known: Option<&str>,
-    wait: Duration,
-    sink: &mut dyn Sink,
-    patience: &Patience,
-    pulled: &mut Pulled,
-) -> Result<Option<Header>> {
     let wait = u32::try_from(wait.as_millis()).unwrap_or(u32::MAX);
-    let request = turso::pull_request(known, wait);
-    let mut answer = server.ask_for_pages(&request, patience)?;
-    let (mut reader, mut buffer) = (Reader::default(), vec![0; CHUNK]);
-    let (mut header, mut end) = (None::<Header>, PullEnd::UpToDate);
-    let mut frames = 0;
-    loop {
-        let read = answer.read(&mut buffer)?;
-        if read == 0 {
-            break;
-        }
-        pulled.bytes += read as u64;
-        reader.feed(&buffer[..read], &mut |part| {
-            match part {
-                Part::Header(new) => {
-                    end = verdict(known, &new);
-                    header = Some(new);
-                }
-                Part::Page(page, image) if end == PullEnd::UpToDate => {
-                    frames += 1;
-                    sink.page(page, image)?;
-                    if frames % PROGRESS == 0 {
-                        let total = header.as_ref().map(|header| u64::from(header.size));
-                        sink.progress(frames, total.filter(|_| known.is_none()));
-                    }
-                }
-                Part::Page(..) => {}
-            }
-            Ok(())
-        })?;
-        if end != PullEnd::UpToDate {
-            break;
-        }
-    }
-    if end == PullEnd::UpToDate && !reader.is_complete() {
-        return Err(server.cut_off());
-    }
-    if header.as_ref().is_some_and(|header| header.size == 0) {
+    let answer = server.ask_for_pages(&turso::pull_request(known.as_deref(), wait), patience)?;
+    let mut body =
+        Body { answer, reader: Reader::default(), buffer: vec![0; CHUNK], taken: 0, filled: 0 };
+    let header = match body.advance(patience)? {
+        Some(Part::Header(header)) => header,
+        _ => return Err(server.cut_off()),
+    };
+    let mut body = Some(body);
+    if header.size == 0 {
+        // This server may take one connection at a time.
+        body = None;
         sql::check_empty(server, patience)?;
     }
-    pulled.frames = frames;
-    pulled.end = end;
-    Ok(header)
+    match verdict(known.as_deref(), &header) {
+        Verdict::Fits => {}
+        Verdict::Diverged => return Ok(Opened::Diverged { empty: header.size == 0 }),
+        Verdict::Whole => return Ok(Opened::CannotTell),
+    }
+    let bytes = body.as_ref().map_or(0, |body| body.answer.bytes());
+    let (server, current) = (server.clone(), Current::End);
+    let pages = 0;
+    Ok(Opened::Pull(Box::new(Pull { server, known, header, body, pages, bytes, current })))
+}
+
+impl Opened {
+    pub fn begin(self) -> Begin {
+        match self {
+            Opened::Pull(pull) => Begin::Feed(pull),
+            Opened::Diverged { empty } => Begin::Diverged { empty },
+            Opened::CannotTell => Begin::CannotTell,
+        }
+    }
+}
+
+impl Body {
+    /// The next part; None at the end.
+    fn advance(&mut self, patience: &Patience) -> Result<Option<Part>> {
+        loop {
+            let mut input = &self.buffer[self.taken..self.filled];
+            let part = self.reader.advance(&mut input)?;
+            self.taken = self.filled - input.len();
+            if part.is_some() {
+                return Ok(part);
+            }
+            self.answer.set_patience(patience);
+            let read = self.answer.read(&mut self.buffer)?;
+            if read == 0 {
+                return Ok(None);
+            }
+            (self.taken, self.filled) = (0, read);
+        }
+    }
+}
+
+impl Pull {
+    /// Moves to the next change; whether there is one.
+    pub fn advance(&mut self, patience: &Patience) -> Result<bool> {
+        self.current = self.step(patience)?;
+        Ok(!matches!(self.current, Current::End))
+    }
+
+    fn step(&mut self, patience: &Patience) -> Result<Current> {
+        let Some(body) = &mut self.body else { return Ok(Current::End) };
+        let part = body.advance(patience)?;
+        self.bytes = body.answer.bytes();
+        match part {
+            Some(Part::Page(page)) => {
+                self.pages += 1;
+                return Ok(Current::Page(page));
+            }
+            Some(Part::Header(_)) => return Err(self.server.cut_off()),
+            None if !body.reader.is_complete() => return Err(self.server.cut_off()),
+            None => self.body = None,
+        }
+        let Header { revision, .. } = &self.header;
+        match &self.known {
+            None => check_complete(&self.header, self.pages)?,
+            Some(known) if self.pages == 0 && known == revision => return Ok(Current::End),
+            Some(_) => {}
+        }
+        self.server.remember(revision);
+        Ok(Current::Commit(self.server.position(revision)))
+    }
+
+    /// What the last step moved to, if it was a step at all.
+    pub fn change(&self) -> Result<Option<Change<'_>>> {
+        Ok(match (self.current, &self.body) {
+            (Current::Page(page), Some(body)) => Some(Change::Page(page, body.reader.image()?)),
+            (Current::Commit(position), _) => {
+                Some(Change::Commit { position, size: self.header.size, more: false })
+            }
+            (Current::Page(_) | Current::End, _) => None,
+        })
+    }
+
+    /// The state that the pages led to, once it was brought.
+    pub fn reached(&self) -> Option<Position> {
+        match self.current {
+            Current::Commit(position) => Some(position),
+            Current::Page(_) | Current::End => None,
+        }
+    }
+}
+
+impl Feed for Pull {
+    fn next(&mut self, patience: &Patience) -> Result<Next<'_>> {
+        self.advance(patience)?;
+        Ok(self.change()?.map_or(Next::End, Next::Change))
+    }
+
+    fn tally(&self) -> Tally {
+        // How many pages have changed is nowhere said.
+        let total = Some(u64::from(self.header.size)).filter(|_| self.known.is_none());
+        Tally { frames: self.pages, total, bytes: self.bytes, head: None, snapshot: false }
+    }
+}
+
+/// What the pages are to the file.
+enum Verdict {
+    Fits,
+    Diverged,
+    /// All there are, and not what changed.
+    Whole,
 }
 
 /// What the header says of the pages behind it, to a file at `known`.
-fn verdict(known: Option<&str>, header: &Header) -> PullEnd {
-    let Some(known) = known else { return PullEnd::UpToDate };
+fn verdict(known: Option<&str>, header: &Header) -> Verdict {
+    let Some(known) = known else { return Verdict::Fits };
     let number = |revision: &str| revision.parse::<u64>().ok();
     // Turso's own server names its states by the frames of its log, and
     // answers a revision that it has not reached with nothing.
@@ -125,9 +205,9 @@ fn verdict(known: Option<&str>, header: &Header) -> PullEnd {
         _ => false,
     };
     if went_back || header.size == 0 {
-        return PullEnd::Diverged { empty: header.size == 0 };
+        return Verdict::Diverged;
     }
-    if header.whole { PullEnd::Unknown } else { PullEnd::UpToDate }
+    if header.whole { Verdict::Whole } else { Verdict::Fits }
 }
 
 /// Turso's own server 0.6 sends what is in its log, and a part of a database
