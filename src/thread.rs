@@ -1,28 +1,52 @@
-//! Threads: all of this library that outlive a call are started here, and
-//! joined by whoever started them.
+//! Threads: all of this library that outlive a call are started here.
+//!
+//! Whoever started one waits for its end, but not for ever: it may be inside
+//! the host, in a log callback or a VFS that needs a lock which the waiting
+//! thread holds (Python's global one, while `close()` runs). Such a thread is
+//! left behind and ends by itself. It owns all that it uses, and this library
+//! is never unloaded.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::time::Duration;
 
 use crate::error::{Error, Kind, Result};
 use crate::patience::Cancelled;
 
+/// How long a thread that was asked to end is waited for.
+const GRACE: Duration = Duration::from_secs(1);
+
 /// A running thread of ours.
-pub struct Thread<T>(JoinHandle<T>);
+pub struct Thread<T> {
+    /// Gets what the body returned, as the last thing that the thread does.
+    outcome: Receiver<T>,
+}
 
 impl<T: Send + 'static> Thread<T> {
     pub fn start(body: impl FnOnce() -> T + Send + 'static) -> Result<Thread<T>> {
+        let (done, outcome) = sync_channel(1);
         std::thread::Builder::new()
             .name("replica".to_owned())
-            .spawn(body)
-            .map(Thread)
-            .map_err(|error| Error::new(Kind::Local, format!("cannot start a thread: {error}")))
+            .spawn(move || {
+                let _ = done.send(body());
+            })
+            .map_err(|error| Error::new(Kind::Local, format!("cannot start a thread: {error}")))?;
+        Ok(Thread { outcome })
     }
 
-    /// Waits for its end. A panic comes back as an error.
+    /// What a thread that is about to end returns. A panic comes back as an
+    /// error, and so does an end that does not come.
     pub fn join(self) -> Result<T> {
-        self.0.join().map_err(|_| Error::new(Kind::Panic, "internal error: a thread panicked"))
+        self.outcome.recv_timeout(GRACE).map_err(|error| match error {
+            RecvTimeoutError::Disconnected => {
+                Error::new(Kind::Panic, "internal error: a thread panicked")
+            }
+            RecvTimeoutError::Timeout => Error::new(
+                Kind::Local,
+                "a thread does not end: the host does not return from its log callback or its VFS",
+            ),
+        })
     }
 }
 

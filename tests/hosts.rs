@@ -79,3 +79,13 @@ fn a_host_that_unloads_its_sqlite_keeps_it_while_replicas_work() {
     python("unloaded_library.py", &sqld, &db);
     assert_replica_equals_primary(&db, &sqld);
 }
+
+#[test]
+fn closing_comes_back_while_the_worker_is_in_a_callback_of_the_host() {
+    let sqld = Sqld::start();
+    sqld.execute("CREATE TABLE t(x)");
+    let (_folder, db) = empty_place();
+    python("closing.py", &sqld, &db);
+    Shell::attached(&db, &sqld.url()).sync();
+    assert_replica_equals_primary(&db, &sqld);
+}

@@ -35,7 +35,7 @@ pub enum Schedule {
     Live,
 }
 
-/// The thread that keeps a file fresh. Ends, and is joined, when dropped.
+/// The thread that keeps a file fresh. It ends when this is dropped.
 pub struct Worker {
     closing: Arc<AtomicBool>,
     close: Sender<()>,
@@ -57,7 +57,8 @@ impl Drop for Worker {
         self.closing.store(true, Ordering::Relaxed);
         let _ = self.close.send(());
         if let Some(thread) = self.thread.take() {
-            // A panic was reported where it happened.
+            // A panic was reported where it happened, and a thread that does
+            // not end in time ends later.
             let _ = thread.join();
         }
     }
@@ -97,16 +98,20 @@ fn jittered(pause: Duration) -> Duration {
 }
 
 fn report(syncer: &Syncer, error: &Error, failures: u32) {
-    if failures == 0 {
+    let state = match error.kind() {
+        Kind::Panic => WorkerState::Failed,
+        _ => WorkerState::Reconnecting,
+    };
+    {
+        let mut counters = syncer.counters.lock();
+        counters.failed(error);
+        counters.worker = Some(state);
+    }
+    // The host's log may need a lock of the host, which whoever closes holds:
+    // nothing of ours is locked here, and an end is not reported.
+    if failures == 0 && !(syncer.cancelled)() {
         log_error(error.code(), &format!("replica {}: {error}", syncer.file.path().display()));
     }
-    let mut counters = syncer.counters.lock();
-    counters.failed(error);
-    counters.worker = Some(if error.kind() == Kind::Panic {
-        WorkerState::Failed
-    } else {
-        WorkerState::Reconnecting
-    });
 }
 
 /// One pull, unless somebody else has just made one; how long to wait then.
