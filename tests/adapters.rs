@@ -66,3 +66,19 @@ fn sqlalchemy_and_django_write_to_the_primary() {
         runs(&python, &["orm.py"]);
     }
 }
+
+/// The published @libsql/client and drizzle-orm, with this package in libsql's place.
+fn stands_in_for_libsql(binding: &str) {
+    if let Some(node) = installed("replica/node_modules/node/bin/node") {
+        let folder = node.ancestors().nth(4).expect("the folder of node_modules");
+        let folder = folder.to_str().expect("a path in UTF-8");
+        runs(&node, &["libsql.mjs", folder, binding]);
+    }
+}
+
+#[test]
+fn the_npm_package_stands_in_for_libsql() {
+    // One after the other: both put the sources under test into the same folder.
+    stands_in_for_libsql("better-sqlite3");
+    stands_in_for_libsql("node:sqlite");
+}
