@@ -44,6 +44,7 @@ impl Replica {
         if !options.trusted_schema {
             host.distrust_schema();
         }
+        file.schema.publish_unreadable.set(options.publish_unreadable_schema);
         let connect = ConnectOptions {
             namespace: options.namespace.clone(),
             ca_file: options.ca_file.clone(),
@@ -71,6 +72,9 @@ impl Replica {
             }
         } else if contents == Contents::Nothing {
             syncer.file.become_replica()?;
+        }
+        if let Some(trouble) = syncer.file.schema_trouble()? {
+            syncer.counters.lock().failed(&Error::new(Kind::Local, trouble));
         }
         let protocol = Some(syncer.primary.protocol().to_owned());
         sidecar.write(&Notes { protocol, ..sidecar.read() });

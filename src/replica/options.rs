@@ -34,6 +34,8 @@ pub struct Options {
     pub first_sync: bool,
     /// Leaves the host's `trusted_schema` as it is.
     pub trusted_schema: bool,
+    /// Follows the primary also where this SQLite cannot read its schema.
+    pub publish_unreadable_schema: bool,
 }
 
 impl Default for Options {
@@ -50,6 +52,7 @@ impl Default for Options {
             protocol: None,
             first_sync: true,
             trusted_schema: false,
+            publish_unreadable_schema: false,
         }
     }
 }

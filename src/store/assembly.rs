@@ -11,6 +11,7 @@ use super::file::ReplicaFile;
 use super::page_buffer::PageBuffer;
 use super::page_set::PageSet;
 use crate::change::{Change, Commit};
+use super::schema_filter::Next;
 use crate::error::{Error, Kind, Result};
 use crate::position::Position;
 use crate::units::{PageImage, PageNo};
@@ -210,7 +211,8 @@ impl<'f> Assembly<'f> {
             Verdict::Fits => {}
         }
         self.refuse_what_cannot_be(transaction, &commit)?;
-        let page_1 = self.next_page_1(transaction, &stamp, &commit)?;
+        let mut page_1 = self.next_page_1(transaction, &stamp, &commit)?;
+        self.filter_schema(&mut page_1, &commit)?;
         self.write_buffer(commit.size)?;
         let Some(transaction) = self.transaction.take() else { return Ok(Taken::More) };
         self.pages_written += transaction.pages_written() + 1;
@@ -219,6 +221,18 @@ impl<'f> Assembly<'f> {
         let taken = self.settle(commit);
         self.file.checkpoint_if_due()?;
         Ok(taken)
+    }
+
+    fn filter_schema(&mut self, page_1: &mut PageImage, commit: &Commit) -> Result<()> {
+        let Some(draft) = &mut self.transaction else { return Ok(()) };
+        self.file.schema.apply(&mut Next {
+            page_1,
+            has_page_1: self.page_1.is_some(),
+            buffer: &mut self.buffer,
+            draft,
+            size: commit.size,
+            position: commit.position,
+        })
     }
 
     /// A commit that cannot be one: SQLite writes every page that it adds to a

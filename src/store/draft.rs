@@ -186,6 +186,22 @@ impl<'f> Draft<'f> {
         self.write(page, image)
     }
 
+    /// A page other than 1 as this transaction leaves it.
+    pub fn read(&mut self, page: PageNo, image: &mut PageImage) -> Result<()> {
+        let (database, wal) = (self.database, self.wal);
+        match self.places.get(&page) {
+            Some(Place::Frame(frame)) => {
+                self.log_run.flush(|bytes, at| wal.write(bytes, at))?;
+                wal.read(image, frame::offset(*frame) + frame::HEADER_SIZE as u64)
+            }
+            Some(Place::File) => {
+                self.file_run.flush(|bytes, at| database.write(bytes, at))?;
+                database.read(image, page.offset())
+            }
+            None => self.read_committed(page, image),
+        }
+    }
+
     /// Makes everything visible at once: the pages written, `page_1` as the
     /// last of them, and the size of the database that it belongs to.
     ///

@@ -10,4 +10,7 @@ pub mod draft;
 pub mod file;
 mod page_buffer;
 mod page_set;
+mod readable;
+pub mod schema_filter;
+mod schema_now;
 mod wal_index;

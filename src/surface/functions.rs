@@ -27,6 +27,7 @@ pub const ALL: &[Function] = &[
     Function { name: "replica_promote", arities: &[0], body: promote },
     Function { name: "replica_rollback", arities: &[0], body: rollback },
     Function { name: "replica_set_token", arities: &[1], body: set_token },
+    Function { name: "replica_status", arities: &[0], body: status },
     Function { name: "replica_sync", arities: &[0, 1], body: sync },
     Function { name: "replica_version", arities: &[0], body: version },
     Function { name: "replica_wait", arities: &[1, 2], body: wait },
@@ -65,6 +66,16 @@ fn attach(connection: &Connection, args: &[Argument]) -> Result<Output> {
     let status = json::status(&replica.status()?);
     let_go(attached.replace(replica));
     Ok(Output::Json(status))
+}
+
+/// `replica_status()`: JSON, the status row; NULL while nothing is attached. A
+/// table needs a schema that SQLite can read, and this does not.
+fn status(connection: &Connection, _: &[Argument]) -> Result<Output> {
+    if !connection.is_attached() {
+        return Ok(Output::Null);
+    }
+    let status = connection.with_replica(Replica::status)?;
+    Ok(Output::Json(json::status(&status)))
 }
 
 /// `replica_sync([options])`: JSON, what was done.

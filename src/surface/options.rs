@@ -90,6 +90,14 @@ pub const ATTACH: &[Known<Options>] = &[
                schema cannot call functions of your program; true leaves it as it is",
         read: |options, value| set(&mut options.trusted_schema, boolean(value)),
     },
+    Known {
+        name: "on_schema",
+        default: "`\"keep\"`",
+        help: "when this SQLite cannot read a schema that the primary understands: `\"keep\"` says \
+               which object it is and leaves the file at the last readable state, `\"publish\"` \
+               follows all the same",
+        read: |options, value| set(&mut options.publish_unreadable_schema, on_schema(value)),
+    },
 ];
 
 /// Those of one `replica_sync`; what is not given stays as the attach said.
@@ -129,6 +137,14 @@ fn object(json: &str) -> Result<Map<String, Value>> {
         Ok(Value::Object(object)) => Ok(object),
         Ok(_) => Err(bad("options: must be a JSON object, such as {\"timeout\": 10}")),
         Err(error) => Err(bad(format!("options: not valid JSON: {error}"))),
+    }
+}
+
+fn on_schema(value: &Value) -> Result<bool> {
+    match value.as_str() {
+        Some("keep") => Ok(false),
+        Some("publish") => Ok(true),
+        _ => Err(bad(format!("must be \"keep\" or \"publish\", not {value}"))),
     }
 }
 
@@ -227,7 +243,7 @@ mod tests {
     fn all_options_are_read() {
         let json = r#"{"sync_interval": 0.5, "live": 1, "read_your_writes": false,
             "namespace": "n", "timeout": 3, "busy_timeout": 0, "ca_file": "/c",
-            "on_reset": "error", "protocol": "sqld", "first_sync": false, "trusted_schema": true}"#;
+            "on_reset": "error", "protocol": "sqld", "first_sync": false, "trusted_schema": true, "on_schema": "publish"}"#;
         let expected = Options {
             sync_interval: Some(Duration::from_millis(500)),
             live: true,
@@ -240,6 +256,7 @@ mod tests {
             protocol: Some("sqld".into()),
             first_sync: false,
             trusted_schema: true,
+            publish_unreadable_schema: true,
         };
         assert_eq!(parse(ATTACH, json), Ok(expected));
         assert_eq!(parse(ATTACH, "{}"), Ok(Options::default()));
@@ -256,7 +273,7 @@ mod tests {
                 "{\"sync\": 1}",
                 "unknown option \"sync\"; the options are live, sync_interval, \
                  read_your_writes, timeout, busy_timeout, namespace, ca_file, on_reset, protocol, \
-                 first_sync, trusted_schema",
+                 first_sync, trusted_schema, on_schema",
             ),
             ("{\"timeout\": 0}", "option timeout: must be more than 0 seconds"),
             ("{\"timeout\": -1}", "option timeout: must be a number of seconds, not -1"),
