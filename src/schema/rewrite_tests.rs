@@ -96,11 +96,11 @@ fn what_cannot_be_read_at_all_gets_something_in_its_place() {
             "CREATE VIEW v(a) AS SELECT a NEW JOIN b NEW JOIN c NEW JOIN d NEW JOIN e",
             "CREATE VIEW v AS SELECT * FROM \"not in this SQLite's SQL\"               ",
         ),
-        ("view", "CREATE VIEW v AS SELECT 1 NEW JOIN", "CREATE VIEW v AS SELECT*FROM\"?\"    "),
+        ("view", "CREATE VIEW v AS SELECT 1 NEW JOIN", "CREATE VIEW v AS SELECT*FROM\"?\"   "),
         (
             "trigger",
             "CREATE TRIGGER r INSTEAD OF DELETE ON \"a b\" BEGIN DO SOMETHING; END",
-            "CREATE TRIGGER r INSTEAD OF INSERT ON \"a b\" BEGIN SELECT 1;END    ",
+            "CREATE TRIGGER r INSTEAD OF INSERT ON \"a b\" BEGIN SELECT 1;END     ",
         ),
         ("table", "CREATE TABLE t(a ANY) STRICT", "CREATE TABLE t(a ANY) /*ST*/"),
         (
