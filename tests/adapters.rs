@@ -17,8 +17,7 @@ fn runs(interpreter: &Path, script: &[&str]) {
         .args(&script[1..])
         .env("SQLITE_REPLICA_PATH", extension())
         .env("SQLD", tool("SQLD", "sqld"))
-        .env_remove("REPLICA_TOKEN")
-        .env_remove("TURSO_AUTH_TOKEN")
+        .envs(tokens::NONE)
         .output()
         .expect("the interpreter starts");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();

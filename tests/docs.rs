@@ -230,8 +230,7 @@ impl Page {
             .args(["-c", &self.there(script)])
             .current_dir(&self.folder)
             .env("HOME", self.folder.path())
-            .env_remove("REPLICA_TOKEN")
-            .env_remove("TURSO_AUTH_TOKEN")
+            .envs(tokens::NONE)
             .output()
             .expect("bash starts");
         // A pipe is written later than a terminal: errors would come first.

@@ -146,7 +146,7 @@ impl Replica {
         });
         Ok(Status {
             path: self.syncer.file.path().to_owned(),
-            sync_url: self.sync_url.clone(),
+            sync_url: self.endpoint.to_string(),
             protocol: self.syncer.primary.protocol(),
             state: counters.state(),
             log_id: self.syncer.primary.history(),

@@ -20,11 +20,12 @@ pub struct Output {
     pub code: Option<i32>,
 }
 
-fn command(db: &Path) -> Command {
+/// A plain shell on `db`, to be prepared further.
+pub fn command(db: &Path) -> Command {
     let mut command = Command::new("sqlite3");
     // The user's ~/.sqliterc and tokens are not part of a test.
     command.args(["-batch", "-init", "/dev/null"]).arg(db);
-    command.env_remove("REPLICA_TOKEN").env_remove("TURSO_AUTH_TOKEN");
+    command.envs(super::tokens::NONE);
     command
 }
 
