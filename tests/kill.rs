@@ -35,7 +35,10 @@ struct Scenario {
 
 impl Scenario {
     fn new(name: &'static str, before: &Path, url: &str, new: &str, statements: &str) -> Self {
-        let script = format!("SELECT replica_attach({});\n{statements}\n", quoted(url));
+        let script = format!(
+            "SELECT replica_attach({}, NULL, '{{\"new_primary\": true}}');\n{statements}\n",
+            quoted(url)
+        );
         // Of a copy, because a shell that closes the file copies its log.
         let folder = tempfile::tempdir().expect("a folder");
         copy_replica(before, folder.path());
@@ -118,7 +121,10 @@ impl Scenario {
     /// The next attach and sync end at what the primary has.
     fn check_end(&self, db: &Path, what: &str) {
         let mut shell = Shell::loaded(db);
-        let attach = format!("SELECT replica_attach({})", quoted(&self.url));
+        let attach = format!(
+            "SELECT replica_attach({}, NULL, '{{\"new_primary\": true}}')",
+            quoted(&self.url)
+        );
         let answer = shell.ask(&attach);
         if answer.contains("holds data and is not a replica") {
             assert!(self.name == "promote", "{what}: {answer}");

@@ -150,7 +150,9 @@ fn a_made_up_log_is_shown_as_it_was_committed_or_not_at_all() {
         let (mut before, mut told) = (Vec::new(), 0);
         if round % 2 == 0 {
             let first = serve("log", frames[..base.len()].to_vec(), base.len() as u64 - 1);
-            Shell::attached(&db, &first.url()).close();
+            let mut shell = Shell::loaded(&db);
+            shell.attach_anew(&first.url());
+            shell.close();
             before = without_marks(pages_of(&db));
             assert!(before == without_marks(base.clone()));
             told = base.len();
@@ -161,7 +163,7 @@ fn a_made_up_log_is_shown_as_it_was_committed_or_not_at_all() {
         let server = serve("log", frames.clone(), head);
         let mut shell = Shell::loaded(&db);
         let attach = format!(
-            "SELECT replica_attach({}, NULL, '{{\"timeout\": 1}}') ->> 'frame_no'",
+            "SELECT replica_attach({}, NULL, '{{\"timeout\": 1, \"new_primary\": true}}') ->> 'frame_no'",
             quoted(server.url())
         );
         let mut answer = shell.ask(&attach);
@@ -225,12 +227,14 @@ fn damaged_recordings_of_a_real_primary_hurt_neither_host_nor_file() {
         });
         let (_folder, db) = empty_place();
         let mut shell = Shell::loaded(&db);
-        let attach =
-            format!("SELECT replica_attach({}, NULL, '{{\"timeout\": 1}}')", quoted(server.url()));
+        let attach = format!(
+            "SELECT replica_attach({}, NULL, '{{\"timeout\": 1, \"new_primary\": true}}')",
+            quoted(server.url())
+        );
         let answer = shell.ask(&attach);
         assert_eq!(shell.run("SELECT 'alive'"), "alive", "seed {seed}, round {round}");
         shell.run("SELECT replica_detach()");
-        shell.attach(&sqld.url());
+        shell.attach_anew(&sqld.url());
         shell.ask("SELECT replica_sync()");
         assert_eq!(shell.run("SELECT x FROM t"), "honest", "seed {seed}, round {round}: {answer}");
         shell.close();

@@ -42,7 +42,7 @@ impl Replica {
         let interrupted = host.interrupted();
         let patience = Patience { timeout: options.busy_timeout, cancelled: interrupted.clone() };
         let (file, contents) = ReplicaFile::open(host, patience)?;
-        if contents == Contents::Replica && !options.new_primary {
+        if contents == Contents::Replica && !options.new_primary && file.position()?.is_some() {
             check_same_place(file.path(), &endpoint, options.namespace.as_deref())?;
         }
         // Before a page of the primary is here. It stays so after a detach,

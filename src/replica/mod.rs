@@ -5,8 +5,8 @@
 //! knows SQL function names or a wire format.
 
 mod attach;
-mod follow;
 mod credentials;
+mod follow;
 pub mod options;
 mod progress;
 mod promote;

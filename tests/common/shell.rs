@@ -183,6 +183,12 @@ impl Shell {
         self.json(&format!("SELECT replica_attach({}, NULL)", super::quoted(url)))
     }
 
+    /// The same for a file that may have followed another primary before.
+    pub fn attach_anew(&mut self, url: &str) -> serde_json::Value {
+        let options = r#"'{"new_primary": true}'"#;
+        self.json(&format!("SELECT replica_attach({}, NULL, {options})", super::quoted(url)))
+    }
+
     pub fn sync(&mut self) -> serde_json::Value {
         self.json("SELECT replica_sync()")
     }
