@@ -17,7 +17,8 @@ fn python(script: &str, sqld: &Sqld, db: &std::path::Path) -> String {
         .arg(extension())
         .arg(sqld.url())
         .arg(db)
-        .envs(tokens::NONE)
+        .env_remove("REPLICA_TOKEN")
+        .env_remove("TURSO_AUTH_TOKEN")
         .output()
         .expect("python starts");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();

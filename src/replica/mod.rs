@@ -5,7 +5,6 @@
 //! knows SQL function names or a wire format.
 
 mod attach;
-mod credentials;
 mod follow;
 pub mod options;
 mod progress;
@@ -24,7 +23,6 @@ use self::sync::Syncer;
 use self::worker::Worker;
 use self::writes::{OpenState, OwnWrites};
 use crate::error::Result;
-use crate::primary::Endpoint;
 
 pub use self::attach::Request;
 pub use self::progress::{Progress, WatchedSync};
@@ -37,8 +35,8 @@ pub use crate::primary::Mode;
 /// The replica that a connection is attached to.
 pub struct Replica {
     syncer: Syncer,
-    /// Where the primary is; shown without a token, because it holds none.
-    endpoint: Endpoint,
+    /// The URL as it may be shown: without a token.
+    sync_url: String,
     options: Options,
     /// Brings back what this connection writes, unless a worker does.
     own_writes: RefCell<Option<OwnWrites>>,
@@ -58,13 +56,14 @@ impl Replica {
         self.process != std::process::id()
     }
 
+    /// The URL that it is attached to, without a token.
+    pub fn sync_url(&self) -> &str {
+        &self.sync_url
+    }
+
     /// Replaces the token of all later requests.
-    pub fn set_token(&self, token: Option<String>) -> Result<()> {
-        if token.is_some() {
-            credentials::check_way(&self.endpoint, &self.options)?;
-        }
+    pub fn set_token(&self, token: Option<String>) {
         self.syncer.primary.set_token(token);
-        Ok(())
     }
 
     /// Brings the file to what the primary has now.

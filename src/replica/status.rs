@@ -8,7 +8,6 @@ use super::sync::SyncReport;
 use crate::error::{Error, Result};
 use crate::position::Position;
 use crate::primary::Tally;
-use crate::schema::rewrite::Note;
 use crate::store::assembly::Assembly;
 
 /// What a worker is at.
@@ -130,12 +129,6 @@ pub struct Status {
 }
 
 impl Replica {
-    /// What was rewritten in the primary's schema, and what this SQLite does
-    /// not do as the primary does.
-    pub fn schema_notes(&self) -> Result<Vec<Note>> {
-        self.syncer.file.schema_notes()
-    }
-
     pub fn status(&self) -> Result<Status> {
         let frame_no =
             self.syncer.file.position()?.and_then(Position::frame_no).map(|frame| frame.0);
@@ -146,7 +139,7 @@ impl Replica {
         });
         Ok(Status {
             path: self.syncer.file.path().to_owned(),
-            sync_url: self.endpoint.to_string(),
+            sync_url: self.sync_url.clone(),
             protocol: self.syncer.primary.protocol(),
             state: counters.state(),
             log_id: self.syncer.primary.history(),

@@ -6,4 +6,3 @@
 mod common;
 
 mod schema;
-mod tokens;

@@ -1,2 +1,0 @@
-export * from "./index.js";
-export { Database as default } from "./index.js";

@@ -1,2 +1,0 @@
-export * from "./promise.js";
-export { Database as default } from "./promise.js";
