@@ -130,17 +130,11 @@ def wheel(path, files, tag, mtime):
 
 
 def npm_manifest(system, machine):
-    manifest = {
-        "name": "sqlite-replica",
-        "version": version(),
-        "description": SUMMARY,
-        "license": "MIT OR Apache-2.0",
-        "keywords": ["sqlite", "libsql", "turso", "replica", "extension"],
-        "main": "index.cjs",
-        "types": "index.d.ts",
-        "os": [{"windows": "win32"}.get(system, system)],
-        "cpu": [{"x86_64": "x64"}.get(machine, machine)],
-    }
+    """package.json as it lies here, with what is known only now."""
+    manifest = json.loads((HERE / "npm" / "package.json").read_text())
+    manifest.update(version=version(), description=SUMMARY, license="MIT OR Apache-2.0")
+    manifest["os"] = [{"windows": "win32"}.get(system, system)]
+    manifest["cpu"] = [{"x86_64": "x64"}.get(machine, machine)]
     if system == "linux":
         manifest["libc"] = ["glibc"]
     return json.dumps(manifest, indent=2).encode()
@@ -188,7 +182,7 @@ def main():
     wheel(whl, {**sources("python"), f"sqlite_replica/{name}": content}, tag, mtime)
     npm = output / f"sqlite-replica-{version()}.tgz"
     node = {f"package/{file}": text for file, text in sources("npm").items()}
-    tar_gz(npm, {"package/package.json": npm_manifest(system, machine), **node, "package/README.md": readme,
+    tar_gz(npm, {**node, "package/package.json": npm_manifest(system, machine), "package/README.md": readme,
                  f"package/{name}": content, **{f"package/{file}": text for file, text in licenses.items()}}, mtime)
     (output / "sqlpkg.json").write_bytes(sqlpkg(archive, system, machine))
     made = [archive, whl, npm, output / "sqlpkg.json"]

@@ -1,16 +1,18 @@
 -- Brings a replica up to date; for cron, a systemd timer, or by hand:
 --
---   */5 * * * *  cd /srv/app && REPLICA_TOKEN=... sqlite3 app.db < sql/cron-sync.sql
+--   */5 * * * *  cd /srv/app && set -a && . /etc/replica.env && sqlite3 app.db < sql/cron-sync.sql > /dev/null
 --
--- Edit the URL of your primary and the path of the library. The token comes
--- from the environment, so that it is in no file that others can read. Any
--- program may read app.db meanwhile. Prints one line; on an error, one
--- sentence on stderr and an exit status other than 0.
+-- Edit the path of the library. /etc/replica.env holds REPLICA_URL=... and
+-- REPLICA_TOKEN=..., and is readable by you alone: what stands in the crontab
+-- line itself is seen by every user of the machine. Any program may read
+-- app.db meanwhile. Prints one line; on an error, one sentence on stderr and
+-- an exit status other than 0.
 
 .bail on
 .load ./dist/replica
 
-SELECT replica_attach('http://127.0.0.1:8080', NULL, '{"first_sync": false, "timeout": 20}') ->> 'path';
+-- Attaches, and prints nothing of it.
+SELECT 1 WHERE replica_attach(NULL, NULL, '{"first_sync": false, "timeout": 20}') IS NULL;
 SELECT strftime('%Y-%m-%d %H:%M:%S', 'now') || ' '
     || (sync ->> 'frames_synced') || ' frames, now at ' || ifnull(sync ->> 'frame_no', 'none')
 FROM (SELECT replica_sync() AS sync);

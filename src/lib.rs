@@ -4,6 +4,7 @@
 //! ```text
 //! lib -> surface -> replica -> primary -> proto -> sqltext
 //!                   replica -> store -> wal
+//!                   replica, store -> schema -> sqltext
 //!        surface, replica, store -> host ;  store -> fault -> host
 //!        the ground floor, which everything may use:
 //!        error, units, position, patience, change
@@ -20,6 +21,7 @@ pub mod position;
 pub mod primary;
 pub mod proto;
 pub mod replica;
+pub mod schema;
 pub mod sqltext;
 pub mod store;
 pub mod surface;

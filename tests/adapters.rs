@@ -17,8 +17,7 @@ fn runs(interpreter: &Path, script: &[&str]) {
         .args(&script[1..])
         .env("SQLITE_REPLICA_PATH", extension())
         .env("SQLD", tool("SQLD", "sqld"))
-        .env_remove("REPLICA_TOKEN")
-        .env_remove("TURSO_AUTH_TOKEN")
+        .envs(tokens::NONE)
         .output()
         .expect("the interpreter starts");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -65,4 +64,20 @@ fn sqlalchemy_and_django_write_to_the_primary() {
     if let Some(python) = installed("python/bin/python") {
         runs(&python, &["orm.py"]);
     }
+}
+
+/// The published @libsql/client and drizzle-orm, with this package in libsql's place.
+fn stands_in_for_libsql(binding: &str) {
+    if let Some(node) = installed("replica/node_modules/node/bin/node") {
+        let folder = node.ancestors().nth(4).expect("the folder of node_modules");
+        let folder = folder.to_str().expect("a path in UTF-8");
+        runs(&node, &["libsql.mjs", folder, binding]);
+    }
+}
+
+#[test]
+fn the_npm_package_stands_in_for_libsql() {
+    // One after the other: both put the sources under test into the same folder.
+    stands_in_for_libsql("better-sqlite3");
+    stands_in_for_libsql("node:sqlite");
 }

@@ -17,8 +17,7 @@ fn python(script: &str, sqld: &Sqld, db: &std::path::Path) -> String {
         .arg(extension())
         .arg(sqld.url())
         .arg(db)
-        .env_remove("REPLICA_TOKEN")
-        .env_remove("TURSO_AUTH_TOKEN")
+        .envs(tokens::NONE)
         .output()
         .expect("python starts");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();

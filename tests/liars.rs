@@ -11,13 +11,10 @@ mod common;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 
-use common::net::{Request, http_answer};
+use common::made_up::*;
+use common::net::http_answer;
 use common::*;
-
-const PAGE: usize = 4096;
-type Image = [u8; PAGE];
 
 /// xorshift64*, the same on every machine.
 struct Random(u64);
@@ -39,14 +36,6 @@ impl Random {
     }
 }
 
-#[derive(Clone)]
-struct Frame {
-    number: u64,
-    page: u32,
-    size_after: u32,
-    image: Image,
-}
-
 /// The database that a list of frames adds up to after frame `last`.
 fn state_at(frames: &[Frame], last: u64) -> Vec<Image> {
     let mut pages = BTreeMap::new();
@@ -57,82 +46,6 @@ fn state_at(frames: &[Frame], last: u64) -> Vec<Image> {
         }
     }
     pages.into_values().collect()
-}
-
-fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
-    let mut field = vec![number << 3 | 2];
-    varint(&mut field, bytes.len() as u64);
-    field.extend_from_slice(bytes);
-    field
-}
-
-fn varint(to: &mut Vec<u8>, mut value: u64) {
-    while value > 0x7f {
-        to.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    to.push(value as u8);
-}
-
-fn message(payload: &[u8]) -> Vec<u8> {
-    [&[0], (payload.len() as u32).to_be_bytes().as_slice(), payload].concat()
-}
-
-fn grpc(messages: &[u8]) -> Vec<u8> {
-    let text = b"grpc-status:0\r\n";
-    let trailer = [&[0x80], (text.len() as u32).to_be_bytes().as_slice(), text].concat();
-    let head = "content-type: application/grpc-web+proto\r\n";
-    http_answer("200 OK", head, &[messages, &trailer].concat())
-}
-
-fn encode(frames: &[Frame]) -> Vec<u8> {
-    let mut list = Vec::new();
-    for frame in frames {
-        let mut data = Vec::with_capacity(24 + PAGE);
-        data.extend_from_slice(&frame.number.to_le_bytes());
-        data.extend_from_slice(&[0; 8]);
-        data.extend_from_slice(&frame.page.to_le_bytes());
-        data.extend_from_slice(&frame.size_after.to_le_bytes());
-        data.extend_from_slice(&frame.image);
-        list.extend_from_slice(&field(1, &field(1, &data)));
-    }
-    grpc(&message(&list))
-}
-
-fn hello(log_id: &str, head: u64) -> Vec<u8> {
-    let mut payload = [field(3, log_id.as_bytes()), field(4, b"session"), vec![5 << 3]].concat();
-    varint(&mut payload, head);
-    grpc(&message(&payload))
-}
-
-/// `LogOffset{1 next_offset}` behind the five bytes of gRPC-web.
-fn next_offset(request: &Request) -> u64 {
-    let mut bytes = request.body.iter().skip(6);
-    let mut value = 0;
-    for shift in (0..).step_by(7) {
-        let byte = bytes.next().copied().unwrap_or(0);
-        value |= u64::from(byte & 0x7f) << shift;
-        if byte < 0x80 {
-            break;
-        }
-    }
-    value
-}
-
-/// Serves `frames` as sqld does: at most 1024 and to the end of the transaction.
-fn serve(log_id: &'static str, frames: Vec<Frame>, head: u64) -> FakeServer {
-    let frames = Arc::new(frames);
-    FakeServer::start(move |request| match request.path.rsplit('/').next() {
-        Some("Hello") => hello(log_id, head),
-        Some("BatchLogEntries") => {
-            let next = next_offset(request);
-            let rest: Vec<Frame> =
-                frames.iter().skip_while(|frame| frame.number < next).cloned().collect();
-            let end = (1024..rest.len()).find(|end| rest[end - 1].size_after != 0);
-            encode(&rest[..end.unwrap_or(rest.len())])
-        }
-        _ => http_answer("404 Not Found", "", b""),
-    })
 }
 
 /// A real database of some pages, as frames of one transaction.
@@ -237,7 +150,9 @@ fn a_made_up_log_is_shown_as_it_was_committed_or_not_at_all() {
         let (mut before, mut told) = (Vec::new(), 0);
         if round % 2 == 0 {
             let first = serve("log", frames[..base.len()].to_vec(), base.len() as u64 - 1);
-            Shell::attached(&db, &first.url()).close();
+            let mut shell = Shell::loaded(&db);
+            shell.attach_anew(&first.url());
+            shell.close();
             before = without_marks(pages_of(&db));
             assert!(before == without_marks(base.clone()));
             told = base.len();
@@ -248,7 +163,7 @@ fn a_made_up_log_is_shown_as_it_was_committed_or_not_at_all() {
         let server = serve("log", frames.clone(), head);
         let mut shell = Shell::loaded(&db);
         let attach = format!(
-            "SELECT replica_attach({}, NULL, '{{\"timeout\": 1}}') ->> 'frame_no'",
+            "SELECT replica_attach({}, NULL, '{{\"timeout\": 1, \"new_primary\": true}}') ->> 'frame_no'",
             quoted(server.url())
         );
         let mut answer = shell.ask(&attach);
@@ -312,12 +227,14 @@ fn damaged_recordings_of_a_real_primary_hurt_neither_host_nor_file() {
         });
         let (_folder, db) = empty_place();
         let mut shell = Shell::loaded(&db);
-        let attach =
-            format!("SELECT replica_attach({}, NULL, '{{\"timeout\": 1}}')", quoted(server.url()));
+        let attach = format!(
+            "SELECT replica_attach({}, NULL, '{{\"timeout\": 1, \"new_primary\": true}}')",
+            quoted(server.url())
+        );
         let answer = shell.ask(&attach);
         assert_eq!(shell.run("SELECT 'alive'"), "alive", "seed {seed}, round {round}");
         shell.run("SELECT replica_detach()");
-        shell.attach(&sqld.url());
+        shell.attach_anew(&sqld.url());
         shell.ask("SELECT replica_sync()");
         assert_eq!(shell.run("SELECT x FROM t"), "honest", "seed {seed}, round {round}: {answer}");
         shell.close();

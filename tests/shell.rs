@@ -610,11 +610,9 @@ fn a_token_comes_from_the_call_the_url_or_the_environment() {
     let (url, token) = (sqld.url(), tokens::READ_WRITE);
     let attach = |url: &str, token: &str, variable: &str| {
         let (folder, db) = empty_place();
-        let mut command = std::process::Command::new("sqlite3");
-        command.args(["-batch", "-init", "/dev/null"]).arg(&db);
-        command.env_remove("REPLICA_TOKEN").env_remove("TURSO_AUTH_TOKEN");
-        if !variable.is_empty() {
-            command.env(variable, tokens::READ_WRITE);
+        let mut command = shell::command(&db);
+        if let Some((token, place)) = variable.split_once(' ') {
+            command.env(token, tokens::READ_WRITE).env(place, url);
         }
         let script = format!(
             "{}SELECT replica_attach({}, {token}) IS NULL;\nSELECT x FROM t;\n",
@@ -632,8 +630,8 @@ fn a_token_comes_from_the_call_the_url_or_the_environment() {
     };
     attach(&url, &quoted(token), "");
     attach(&format!("{url}?authToken={token}"), "NULL", "");
-    attach(&url, "NULL", "REPLICA_TOKEN");
-    attach(&url, "NULL", "TURSO_AUTH_TOKEN");
+    attach(&url, "NULL", "REPLICA_TOKEN REPLICA_URL");
+    attach(&url, "NULL", "TURSO_AUTH_TOKEN TURSO_DATABASE_URL");
 }
 
 #[test]
@@ -714,10 +712,13 @@ fn the_scripts_of_the_sql_folder_run() {
             .unwrap()
             .replace("http://127.0.0.1:8080", &sqld.url())
             .replace("./dist/replica", &extension().display().to_string());
-        assert!(script.contains(&sqld.url()), "{}: no URL to edit", path.display());
+        let has_url = script.contains(&sqld.url()) || script.contains("replica_attach(NULL,");
+        assert!(has_url, "{}: no URL to edit", path.display());
         // A cron job runs it again and again.
         for _ in 0..2 {
-            let output = shell(&db, &script);
+            let mut command = shell::command(&db);
+            command.env("REPLICA_URL", sqld.url());
+            let output = shell::shell_in(command, &script);
             assert_eq!((output.stderr.as_str(), output.code), ("", Some(0)), "{}", path.display());
         }
         assert_replica_equals_primary(&db, &sqld);

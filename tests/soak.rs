@@ -15,8 +15,7 @@ fn soak(seconds: f64, seed: Option<String>) {
         .arg(tool("SQLD", "sqld"))
         .arg(seconds.to_string())
         .args(seed)
-        .env_remove("REPLICA_TOKEN")
-        .env_remove("TURSO_AUTH_TOKEN")
+        .envs(tokens::NONE)
         .status()
         .expect("python starts");
     assert!(status.success(), "see the failures above");

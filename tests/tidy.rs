@@ -12,8 +12,9 @@ use std::path::{Path, PathBuf};
 const MAY_USE: &[(&str, &[&str])] = &[
     ("lib", &["surface", "replica", "store", "primary", "proto", "sqltext", "wal", "host"]),
     ("surface", &["replica", "store", "primary", "sqltext", "host"]),
-    ("replica", &["store", "primary", "sqltext", "wal", "host", "fault", "thread"]),
-    ("store", &["wal", "host", "fault"]),
+    ("replica", &["store", "primary", "sqltext", "schema", "wal", "host", "fault", "thread"]),
+    ("store", &["schema", "wal", "host", "fault"]),
+    ("schema", &["sqltext"]),
     ("primary", &["proto", "sqltext", "thread"]),
     ("proto", &["sqltext"]),
     ("sqltext", &[]),
@@ -51,8 +52,8 @@ const ONLY_IN: &[(&str, &[&str], &str)] = &[
     ("sqlite3ext_sys", &[], "a second SQLite in the process would release the host's file locks"),
 ];
 
-/// `proto`, `sqltext` and `wal` are bytes in, values out.
-const PURE: &[&str] = &["proto", "sqltext", "wal"];
+/// `proto`, `schema`, `sqltext` and `wal` are bytes in, values out.
+const PURE: &[&str] = &["proto", "schema", "sqltext", "wal"];
 const IMPURE: &[&str] =
     &["std::fs", "std::net", "std::thread", "std::env", "std::io::std", "Instant", "SystemTime"];
 

@@ -62,8 +62,11 @@ fn a_private_authority_is_trusted_through_ca_file_and_not_without() {
     let relay = TlsRelay::start(folder.path(), &sqld);
     let mut shell = Shell::loaded(&db);
     let attach = |url: String, ca: &str| {
-        let options =
-            if ca.is_empty() { "{}".to_owned() } else { format!(r#"{{"ca_file": "{ca}"}}"#) };
+        let options = if ca.is_empty() {
+            "{}".to_owned()
+        } else {
+            format!(r#"{{"ca_file": "{ca}", "new_primary": true}}"#)
+        };
         format!("SELECT replica_attach('{url}', NULL, '{options}') IS NOT NULL")
     };
     let ca = folder.path().join("ca.pem").display().to_string();

@@ -432,7 +432,8 @@ fn notes_that_lie_or_are_lost_cost_a_pull_and_nothing_else() {
     ] {
         std::fs::write(sidecar(&db), &notes).unwrap();
         server.execute("INSERT INTO t(x) SELECT count(*) FROM t");
-        let mut shell = Shell::attached(&db, &url);
+        let mut shell = Shell::loaded(&db);
+        shell.attach_anew(&url);
         shell.sync();
         assert_replica_equals_primary(&db, &server);
         assert_eq!(shell.run("SELECT protocol FROM replica_status"), "turso");

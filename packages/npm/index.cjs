@@ -1,21 +1,12 @@
-// The loadable SQLite extension sqlite-replica, as an npm package.
-const path = require("node:path");
-const { existsSync } = require("node:fs");
+// The loadable SQLite extension sqlite-replica, as an npm package that also
+// stands in for the package `libsql`.
+"use strict";
 
-// The library's path, for anything that loads extensions.
-function getLoadablePath() {
-  const name = { darwin: "replica.dylib", win32: "replica.dll" }[process.platform] ?? "replica.so";
-  const library = path.join(__dirname, name);
-  if (!existsSync(library)) {
-    throw new Error(`sqlite-replica: this package has no library for ${process.platform}-${process.arch}`);
-  }
-  return library;
-}
+const { Database } = require("./lib/database.cjs");
+const { SqliteError } = require("./lib/error.cjs");
+const { getLoadablePath, load } = require("./lib/library.cjs");
 
-// Loads the extension into a database of better-sqlite3, or of node:sqlite
-// that was opened with { allowExtension: true }.
-function load(db) {
-  db.loadExtension(getLoadablePath());
-}
+const Authorization = { ALLOW: 0, DENY: 1 };
 
-module.exports = { getLoadablePath, load };
+module.exports = Database;
+Object.assign(module.exports, { Database, SqliteError, Authorization, getLoadablePath, load, default: Database });

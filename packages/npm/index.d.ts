@@ -1,4 +1,104 @@
 /** The library's path, for anything that loads extensions. */
-export function getLoadablePath(): string;
+export declare function getLoadablePath(): string;
 /** Loads the extension into a database of better-sqlite3, or of node:sqlite opened with `allowExtension`. */
-export function load(db: { loadExtension(path: string): void }): void;
+export declare function load(db: { loadExtension(path: string): void }): void;
+
+export type Value = number | string | bigint | boolean | Uint8Array | ArrayBuffer | null | undefined;
+/** Values one by one, as one array, or as an object of named ones. */
+export type Arguments = Value[] | [Value[]] | [Record<string, Value>];
+
+export interface Options {
+  /** The primary; without it the database is an ordinary file. */
+  syncUrl?: string;
+  authToken?: string;
+  /** Seconds between syncs of a background worker. */
+  syncPeriod?: number;
+  /** A write returns when the file holds it (default true). */
+  readYourWrites?: boolean;
+  namespace?: string;
+  offline?: boolean;
+  /** Further options of `replica_attach`, such as `{ live: true }`. */
+  replica?: Record<string, unknown>;
+  /** Milliseconds to wait for a local lock. */
+  timeout?: number;
+  readonly?: boolean;
+  fileMustExist?: boolean;
+  /** By default better-sqlite3 if it is installed, else node:sqlite. */
+  binding?: "better-sqlite3" | "node:sqlite";
+}
+
+export interface RunResult {
+  changes: number;
+  lastInsertRowid: number | bigint;
+}
+
+export interface Column {
+  name: string;
+  column: string | null;
+  table: string | null;
+  database: string | null;
+  type: string | null;
+}
+
+export interface Synced {
+  frame_no: number | undefined;
+  frames_synced: number;
+}
+
+export type TransactionOf<F extends (...given: any[]) => unknown> = F & { default: F; deferred: F; immediate: F; exclusive: F };
+
+export interface BatchResult {
+  columns: string[];
+  columnTypes: string[];
+  rows: unknown[];
+  rowsAffected: number;
+}
+export type BatchStatement = string | { sql: string; args?: Value[] | Record<string, Value> };
+export type BatchOptions = string | { mode?: string; raw?: boolean };
+
+export declare class Statement {
+  readonly source: string;
+  readonly database: Database;
+  /** It returns rows. */
+  readonly reader: boolean;
+  readonly readonly: boolean;
+  run(...given: Arguments): RunResult;
+  get(...given: Arguments): unknown;
+  all(...given: Arguments): unknown[];
+  iterate(...given: Arguments): IterableIterator<unknown>;
+  columns(): Column[];
+  raw(on?: boolean): this;
+  pluck(on?: boolean): this;
+  safeIntegers(on?: boolean): this;
+  interrupt(): this;
+}
+
+export declare class Database {
+  constructor(path: string, options?: Options);
+  readonly name: string;
+  readonly memory: boolean;
+  readonly readonly: boolean;
+  readonly open: boolean;
+  readonly inTransaction: boolean;
+  prepare(sql: string): Statement;
+  exec(sql: string): this;
+  pragma(source: string, options?: { simple?: boolean }): unknown;
+  transaction<F extends (...given: any[]) => unknown>(action: F): TransactionOf<F>;
+  batch(list: BatchStatement[], options?: BatchOptions): BatchResult[];
+  /** Pulls what changed on the primary. */
+  sync(): Synced;
+  syncUntil(frameNo: number): { frame_no: number };
+  maxWriteReplicationIndex(): number | undefined;
+  defaultSafeIntegers(on?: boolean): this;
+  loadExtension(path: string): this;
+  function(name: string, options: object, action: (...values: any[]) => unknown): this;
+  interrupt(): void;
+  close(): this;
+}
+
+export declare class SqliteError extends Error {
+  code: string;
+  rawCode?: number;
+}
+export declare const Authorization: { readonly ALLOW: 0; readonly DENY: 1 };
+export default Database;

@@ -15,7 +15,6 @@ pub mod guard;
 #[cfg(feature = "fault-points")]
 mod kill;
 pub mod lock_proof;
-mod temporary;
 pub mod value;
 pub mod vtab;
 
@@ -25,4 +24,3 @@ pub use api::{
 pub use connection::{Checkpoint, Connection, HostDb};
 #[cfg(feature = "fault-points")]
 pub use kill::kill_this_process;
-pub use temporary::TemporaryFile;

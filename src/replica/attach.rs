@@ -1,11 +1,13 @@
 //! Attaching: from a URL and a connection to a replica.
 
 use std::cell::RefCell;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::Replica;
+use super::credentials::Credentials;
 use super::options::{Options, SyncOptions};
-use super::sidecar::Sidecar;
+use super::sidecar::{Followed, Sidecar};
 use super::sync::Syncer;
 use super::worker::{Schedule, Worker};
 use crate::error::{Error, Kind, Result};
@@ -15,14 +17,17 @@ use crate::primary::{self, ConnectOptions, Endpoint, Notebook as _, Notes};
 use crate::store::file::{Contents, ReplicaFile};
 use crate::thread::closing_flag;
 
-/// Where a token may come from when neither the call nor the URL gives one.
-const TOKEN_VARIABLES: [&str; 2] = ["REPLICA_TOKEN", "TURSO_AUTH_TOKEN"];
-
 /// What `replica_attach` was asked for.
 pub struct Request {
-    pub sync_url: String,
-    pub token: Option<String>,
-    pub options: Options,
+    credentials: Credentials,
+    options: Options,
+}
+
+impl Request {
+    /// `url` and `token` may be found elsewhere: see [`Credentials::find`].
+    pub fn new(url: Option<&str>, token: Option<&str>, options: Options) -> Result<Request> {
+        Ok(Request { credentials: Credentials::find(url, token, &options)?, options })
+    }
 }
 
 impl Replica {
@@ -31,26 +36,32 @@ impl Replica {
     /// network. On error the file is as it was before, but that an empty one
     /// may have become a replica that was never synced.
     pub fn attach(host: HostDb, request: Request) -> Result<Replica> {
-        let Request { sync_url, token, options } = request;
+        let Request { mut credentials, options } = request;
         let schedule = schedule(&options)?;
-        let mut endpoint = Endpoint::parse(&sync_url)?;
-        let token = token.or_else(|| endpoint.take_token()).or_else(token_from_environment);
-        let sync_url = endpoint.to_string();
+        let endpoint = credentials.endpoint.clone();
         let interrupted = host.interrupted();
         let patience = Patience { timeout: options.busy_timeout, cancelled: interrupted.clone() };
         let (file, contents) = ReplicaFile::open(host, patience)?;
+        if contents == Contents::Replica && !options.new_primary && file.position()?.is_some() {
+            check_same_place(file.path(), &endpoint, options.namespace.as_deref())?;
+        }
         // Before a page of the primary is here. It stays so after a detach,
         // because the primary's schema stays too.
         if !options.trusted_schema {
             host.distrust_schema();
         }
+        file.schema.publish_unreadable.set(options.publish_unreadable_schema);
         let connect = ConnectOptions {
             namespace: options.namespace.clone(),
             ca_file: options.ca_file.clone(),
         };
         let protocol = options.protocol.as_deref().unwrap_or("auto");
-        let sidecar = Arc::new(Sidecar::new(file.path(), &sync_url));
-        let primary = primary::connect(protocol, endpoint, token, &connect, sidecar.clone())?;
+        let followed =
+            Followed { sync_url: endpoint.to_string(), namespace: options.namespace.clone() };
+        let sidecar = Arc::new(Sidecar::new(file.path(), followed));
+        let token = credentials.token.take();
+        let primary =
+            primary::connect(protocol, endpoint.clone(), token, &connect, sidecar.clone())?;
         let syncer = Syncer {
             file,
             primary,
@@ -67,17 +78,21 @@ impl Replica {
             let again = contents == Contents::Replica;
             match synced {
                 Err(error) if again && error.can_retry() => {}
-                synced => drop(synced.map_err(|error| error.context("first sync"))?),
+                Err(error) => return Err(credentials.explain(error.context("first sync"))),
+                Ok(_) => {}
             }
         } else if contents == Contents::Nothing {
             syncer.file.become_replica()?;
+        }
+        if let Some(trouble) = syncer.file.schema_trouble()? {
+            syncer.counters.lock().failed(&Error::new(Kind::Local, trouble));
         }
         let protocol = Some(syncer.primary.protocol().to_owned());
         sidecar.write(&Notes { protocol, ..sidecar.read() });
         let worker = schedule.map(|schedule| start_worker(host, &syncer, schedule)).transpose()?;
         Ok(Replica {
             syncer,
-            sync_url,
+            endpoint,
             options,
             own_writes: RefCell::default(),
             _worker: worker,
@@ -90,18 +105,17 @@ impl Replica {
 impl Replica {
     /// Refuses a second attach that means another primary.
     pub fn check_same_primary(&self, request: &Request) -> Result<()> {
-        let present = Endpoint::parse(&self.sync_url)?.base();
         if self.has_open_transaction() {
             let text = "a transaction is open; end it with replica_commit() or replica_rollback()";
             return Err(Error::new(Kind::Misuse, text));
         }
-        let same_place = Endpoint::parse(&request.sync_url)?.base() == present;
+        let same_place = request.credentials.endpoint.is_same_place(&self.endpoint);
         if same_place && request.options.namespace == self.options.namespace {
             return Ok(());
         }
         let text = format!(
             "this connection is attached to {} already; call replica_detach() first",
-            self.sync_url
+            self.endpoint
         );
         Err(Error::new(Kind::Misuse, text))
     }
@@ -127,9 +141,22 @@ fn start_worker(host: HostDb, syncer: &Syncer, schedule: Schedule) -> Result<Wor
     Worker::start(syncer.beside(host, cancelled)?, closing, schedule)
 }
 
-fn token_from_environment() -> Option<String> {
-    TOKEN_VARIABLES
-        .iter()
-        .filter_map(|name| std::env::var(name).ok())
-        .find(|token| !token.is_empty())
+/// A URL that leads elsewhere would have the file's content replaced by the
+/// next sync, which may be a slip of the pen, or somebody else's wish.
+fn check_same_place(path: &Path, endpoint: &Endpoint, namespace: Option<&str>) -> Result<()> {
+    let Some(present) = Sidecar::remembered(path) else { return Ok(()) };
+    let Ok(at) = Endpoint::parse(&present.sync_url) else { return Ok(()) };
+    let name = |namespace: Option<&str>| {
+        namespace.map_or(String::new(), |name| format!(" (namespace {name})"))
+    };
+    if at.is_same_place(endpoint) && present.namespace.as_deref() == namespace {
+        return Ok(());
+    }
+    let text = format!(
+        "this file follows {at}{}, and following {endpoint}{} would replace its content; if that is \
+         meant, attach with '{{\"new_primary\": true}}'",
+        name(present.namespace.as_deref()),
+        name(namespace),
+    );
+    Err(Error::new(Kind::NotAllowed, text))
 }

@@ -5,6 +5,7 @@
 //! knows SQL function names or a wire format.
 
 mod attach;
+mod credentials;
 mod follow;
 pub mod options;
 mod progress;
@@ -23,6 +24,7 @@ use self::sync::Syncer;
 use self::worker::Worker;
 use self::writes::{OpenState, OwnWrites};
 use crate::error::Result;
+use crate::primary::Endpoint;
 
 pub use self::attach::Request;
 pub use self::progress::{Progress, WatchedSync};
@@ -35,8 +37,8 @@ pub use crate::primary::Mode;
 /// The replica that a connection is attached to.
 pub struct Replica {
     syncer: Syncer,
-    /// The URL as it may be shown: without a token.
-    sync_url: String,
+    /// Where the primary is; shown without a token, because it holds none.
+    endpoint: Endpoint,
     options: Options,
     /// Brings back what this connection writes, unless a worker does.
     own_writes: RefCell<Option<OwnWrites>>,
@@ -56,14 +58,13 @@ impl Replica {
         self.process != std::process::id()
     }
 
-    /// The URL that it is attached to, without a token.
-    pub fn sync_url(&self) -> &str {
-        &self.sync_url
-    }
-
     /// Replaces the token of all later requests.
-    pub fn set_token(&self, token: Option<String>) {
+    pub fn set_token(&self, token: Option<String>) -> Result<()> {
+        if token.is_some() {
+            credentials::check_way(&self.endpoint, &self.options)?;
+        }
         self.syncer.primary.set_token(token);
+        Ok(())
     }
 
     /// Brings the file to what the primary has now.

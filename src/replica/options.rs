@@ -34,6 +34,14 @@ pub struct Options {
     pub first_sync: bool,
     /// Leaves the host's `trusted_schema` as it is.
     pub trusted_schema: bool,
+    /// Follows the primary also where this SQLite cannot read its schema.
+    pub publish_unreadable_schema: bool,
+    /// Lets the file follow another primary than the one it has followed.
+    pub new_primary: bool,
+    /// Holds the primary's URL and the token.
+    pub token_file: Option<PathBuf>,
+    /// Lets a token go over plain HTTP to another machine.
+    pub token_over_http: bool,
 }
 
 impl Default for Options {
@@ -50,6 +58,10 @@ impl Default for Options {
             protocol: None,
             first_sync: true,
             trusted_schema: false,
+            publish_unreadable_schema: false,
+            new_primary: false,
+            token_file: None,
+            token_over_http: false,
         }
     }
 }

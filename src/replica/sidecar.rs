@@ -13,12 +13,24 @@ use crate::primary::{Notebook, Notes};
 /// The sidecar of a file that follows the primary at this URL.
 pub struct Sidecar {
     path: PathBuf,
-    sync_url: String,
+    followed: Followed,
+}
+
+/// Which database a file follows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Followed {
+    pub sync_url: String,
+    pub namespace: Option<String>,
 }
 
 impl Sidecar {
-    pub fn new(database: &Path, sync_url: &str) -> Sidecar {
-        Sidecar { path: path_for(database), sync_url: sync_url.to_owned() }
+    pub fn new(database: &Path, followed: Followed) -> Sidecar {
+        Sidecar { path: path_for(database), followed }
+    }
+
+    /// Which database the file followed last, as far as is known.
+    pub fn remembered(database: &Path) -> Option<Followed> {
+        followed(&read(&path_for(database)))
     }
 
     /// A name that no other thread or process writes to.
@@ -33,9 +45,8 @@ impl Sidecar {
 
 impl Notebook for Sidecar {
     fn read(&self) -> Notes {
-        let text = fs::read_to_string(&self.path).unwrap_or_default();
-        let json: Value = serde_json::from_str(&text).unwrap_or_default();
-        if json["sync_url"].as_str() != Some(&self.sync_url) {
+        let json = read(&self.path);
+        if followed(&json).as_ref() != Some(&self.followed) {
             return Notes::default();
         }
         let revisions = json["revisions"].as_array().map(Vec::as_slice).unwrap_or_default();
@@ -50,7 +61,10 @@ impl Notebook for Sidecar {
     /// is, or there is none.
     fn write(&self, notes: &Notes) {
         let protocol = notes.protocol.as_deref().unwrap_or("auto");
-        let mut object = json!({ "sync_url": self.sync_url, "protocol": protocol });
+        let mut object = json!({ "sync_url": self.followed.sync_url, "protocol": protocol });
+        if let Some(namespace) = &self.followed.namespace {
+            object["namespace"] = json!(namespace);
+        }
         if !notes.revisions.is_empty() {
             object["revisions"] = json!(notes.revisions);
         }
@@ -67,6 +81,16 @@ impl Notebook for Sidecar {
             let _ = fs::remove_file(&temporary);
         }
     }
+}
+
+fn read(path: &Path) -> Value {
+    let text = fs::read_to_string(path).unwrap_or_default();
+    serde_json::from_str(&text).unwrap_or_default()
+}
+
+fn followed(json: &Value) -> Option<Followed> {
+    let sync_url = json["sync_url"].as_str()?.to_owned();
+    Some(Followed { sync_url, namespace: json["namespace"].as_str().map(str::to_owned) })
 }
 
 /// Takes it away, if it is there.

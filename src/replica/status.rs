@@ -8,6 +8,7 @@ use super::sync::SyncReport;
 use crate::error::{Error, Result};
 use crate::position::Position;
 use crate::primary::Tally;
+use crate::schema::rewrite::Note;
 use crate::store::assembly::Assembly;
 
 /// What a worker is at.
@@ -129,6 +130,12 @@ pub struct Status {
 }
 
 impl Replica {
+    /// What was rewritten in the primary's schema, and what this SQLite does
+    /// not do as the primary does.
+    pub fn schema_notes(&self) -> Result<Vec<Note>> {
+        self.syncer.file.schema_notes()
+    }
+
     pub fn status(&self) -> Result<Status> {
         let frame_no =
             self.syncer.file.position()?.and_then(Position::frame_no).map(|frame| frame.0);
@@ -139,7 +146,7 @@ impl Replica {
         });
         Ok(Status {
             path: self.syncer.file.path().to_owned(),
-            sync_url: self.sync_url.clone(),
+            sync_url: self.endpoint.to_string(),
             protocol: self.syncer.primary.protocol(),
             state: counters.state(),
             log_id: self.syncer.primary.history(),

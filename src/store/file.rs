@@ -5,14 +5,15 @@ use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::draft::{Draft, later_version, moved, no_replica_any_more};
-use super::spool::Spool;
+use super::draft::{Draft, later_version};
+use super::schema_filter::SchemaFilter;
 use super::wal_index::WalIndex;
 use crate::error::{Error, Kind, Result};
 use crate::fault;
 use crate::host::{Checkpoint, Connection, HostDb, lock_proof};
 use crate::patience::Patience;
 use crate::position::Position;
+use crate::schema::tree::ReadPage;
 use crate::units::{PAGE_SIZE, PageNo};
 use crate::wal::frame;
 use crate::wal::page1::{self, Owner, Stamp};
@@ -51,6 +52,7 @@ pub struct ReplicaFile {
     ready: Cell<bool>,
     /// Size of the log file at which readers are waited for.
     wait_at: Cell<u64>,
+    pub schema: SchemaFilter,
 }
 
 impl ReplicaFile {
@@ -66,7 +68,11 @@ impl ReplicaFile {
         })?;
         lock_proof::check_only_name(&path)?;
         if host.main_file()?.has_moved() {
-            return Err(moved());
+            return Err(Error::new(
+                Kind::NotAllowed,
+                "the database file was moved, deleted or replaced while it was open; \
+                 close the connection and open the file again",
+            ));
         }
         let look = look_at_bytes(host)?;
         if look == Look::Foreign {
@@ -80,6 +86,7 @@ impl ReplicaFile {
             patience,
             ready: Cell::new(false),
             wait_at: Cell::new(HUGE_LOG),
+            schema: SchemaFilter::default(),
         };
         let contents = match look {
             Look::Replica => file.look_at_log()?,
@@ -105,11 +112,6 @@ impl ReplicaFile {
     pub fn begin(&self) -> Result<Draft<'_>> {
         self.become_replica()?;
         Draft::begin(&self.connection, &self.patience)
-    }
-
-    /// Where pages wait that must not be in the file yet.
-    pub fn spool(&self) -> Result<Spool> {
-        Ok(Spool::new(self.connection.temporary_file()?))
     }
 
     /// Makes an empty file a replica that has never been synced: from here on
@@ -260,7 +262,10 @@ impl ReplicaFile {
         match self.owner()? {
             Owner::Replica(stamp) => Ok(stamp),
             Owner::LaterVersion(version) => Err(later_version(version)),
-            Owner::Foreign => Err(no_replica_any_more()),
+            Owner::Foreign => Err(Error::new(
+                Kind::NotAllowed,
+                "the file is no longer a replica; attach it again to see what it holds",
+            )),
         }
     }
 
@@ -286,6 +291,48 @@ impl ReplicaFile {
                 continue;
             }
             return Ok(page1::owner(&page));
+        }
+        Err(Error::new(Kind::Busy, "the local database changes too fast to be read; try again"))
+    }
+
+    /// Whether this SQLite can read the file's schema.
+    pub(super) fn reads_schema(&self) -> bool {
+        self.connection.query("SELECT 1 FROM main.sqlite_master LIMIT 1").is_ok()
+    }
+
+    /// Looks at the pages that readers see now, without taking a lock: if the
+    /// log changed meanwhile, once more. `look` gets the size of the database
+    /// in pages and what reads a page.
+    pub(super) fn look<T>(
+        &self,
+        look: &mut dyn FnMut(u32, ReadPage<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let database = self.connection.database_file()?;
+        let index = WalIndex::new(database);
+        for _ in 0..1000 {
+            let Some(before) = index.header()? else {
+                self.read_something()?;
+                continue;
+            };
+            let mut read = |page: PageNo| {
+                let mut image = Box::new([0; PAGE_SIZE]);
+                match index.find(page, before.max_frame)? {
+                    Some(number) => {
+                        let at = frame::offset(number) + frame::HEADER_SIZE as u64;
+                        self.connection.wal_file()?.read(&mut image[..], at)?;
+                    }
+                    None => database.read(&mut image[..], page.offset())?,
+                }
+                Ok(image)
+            };
+            let size = match before.pages {
+                0 => page1::size(&*read(PageNo::FIRST)?),
+                pages => pages,
+            };
+            let found = look(size, &mut read);
+            if index.header()? == Some(before) {
+                return found;
+            }
         }
         Err(Error::new(Kind::Busy, "the local database changes too fast to be read; try again"))
     }

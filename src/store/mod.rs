@@ -5,10 +5,12 @@
 //! or a protocol.
 
 pub mod assembly;
+mod coalesce;
 pub mod draft;
 pub mod file;
-mod medium;
 mod page_buffer;
 mod page_set;
-mod spool;
+mod readable;
+pub mod schema_filter;
+mod schema_now;
 mod wal_index;

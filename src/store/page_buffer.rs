@@ -29,6 +29,10 @@ impl PageBuffer {
         self.places.contains_key(&page)
     }
 
+    pub fn get(&self, page: PageNo) -> Option<&PageImage> {
+        self.places.get(&page).map(|place| &self.images[*place])
+    }
+
     pub fn put(&mut self, page: PageNo, image: &PageImage) {
         match self.places.get(&page) {
             Some(place) => self.images[*place] = *image,

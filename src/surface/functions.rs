@@ -19,7 +19,7 @@ pub struct Function {
 }
 
 pub const ALL: &[Function] = &[
-    Function { name: "replica_attach", arities: &[1, 2, 3], body: attach },
+    Function { name: "replica_attach", arities: &[0, 1, 2, 3], body: attach },
     Function { name: "replica_begin", arities: &[0, 1], body: begin },
     Function { name: "replica_commit", arities: &[0], body: commit },
     Function { name: "replica_debug", arities: &[0], body: debug },
@@ -27,6 +27,7 @@ pub const ALL: &[Function] = &[
     Function { name: "replica_promote", arities: &[0], body: promote },
     Function { name: "replica_rollback", arities: &[0], body: rollback },
     Function { name: "replica_set_token", arities: &[1], body: set_token },
+    Function { name: "replica_status", arities: &[0], body: status },
     Function { name: "replica_sync", arities: &[0, 1], body: sync },
     Function { name: "replica_version", arities: &[0], body: version },
     Function { name: "replica_wait", arities: &[1, 2], body: wait },
@@ -48,16 +49,16 @@ fn debug(_: &Connection, _: &[Argument]) -> Result<Output> {
     )))
 }
 
-/// `replica_attach(sync_url [, token [, options]])`: JSON, the status row.
+/// `replica_attach([sync_url [, token [, options]]])`: JSON, the status row.
 fn attach(connection: &Connection, args: &[Argument]) -> Result<Output> {
-    let sync_url = text("sync_url", &args[0])?.to_owned();
-    let token = optional_text("token", args.get(1))?.filter(|token| !token.is_empty());
+    let url = optional_text("sync_url", args.first())?;
+    let token = token(args.get(1))?;
     let options = match optional_text("options", args.get(2))? {
         Some(json) => options::parse(options::ATTACH, json)?,
         None => Options::default(),
     };
     let mut attached = connection.replica.try_borrow_mut().map_err(|_| in_use())?;
-    let request = Request { sync_url, token: token.map(str::to_owned), options };
+    let request = Request::new(url, token, options)?;
     if let Some(present) = attached.as_ref().filter(|present| !present.is_forked()) {
         present.check_same_primary(&request)?;
     }
@@ -65,6 +66,16 @@ fn attach(connection: &Connection, args: &[Argument]) -> Result<Output> {
     let status = json::status(&replica.status()?);
     let_go(attached.replace(replica));
     Ok(Output::Json(status))
+}
+
+/// `replica_status()`: JSON, the status row; NULL while nothing is attached. A
+/// table needs a schema that SQLite can read, and this does not.
+fn status(connection: &Connection, _: &[Argument]) -> Result<Output> {
+    if !connection.is_attached() {
+        return Ok(Output::Null);
+    }
+    let status = connection.with_replica(Replica::status)?;
+    Ok(Output::Json(json::status(&status)))
 }
 
 /// `replica_sync([options])`: JSON, what was done.
@@ -128,11 +139,9 @@ fn wait(connection: &Connection, args: &[Argument]) -> Result<Output> {
 
 /// `replica_set_token(token)`: NULL takes it away.
 fn set_token(connection: &Connection, args: &[Argument]) -> Result<Output> {
-    let token = optional_text("token", args.first())?.filter(|token| !token.is_empty());
-    connection.with_replica(|replica| {
-        replica.set_token(token.map(str::to_owned));
-        Ok(Output::Null)
-    })
+    let token = token(args.first())?.map(str::to_owned);
+    connection.with_replica(|replica| replica.set_token(token))?;
+    Ok(Output::Null)
 }
 
 /// `replica_detach()`: 1, or 0 where nothing was attached.
@@ -147,6 +156,17 @@ fn promote(connection: &Connection, _: &[Argument]) -> Result<Output> {
     let mut attached = connection.replica.try_borrow_mut().map_err(|_| in_use())?;
     *attached = None;
     Ok(Output::Json(json::promote(&report)))
+}
+
+/// No token begins with a brace.
+fn token<'a>(argument: Option<&Argument<'a>>) -> Result<Option<&'a str>> {
+    let token = optional_text("token", argument)?.filter(|token| !token.is_empty());
+    if token.is_some_and(|token| token.trim_start().starts_with('{')) {
+        let text = "token must not begin with a brace; options are the third argument: \
+                    replica_attach(sync_url, NULL, '{...}')";
+        return Err(Error::new(Kind::BadArgument, text));
+    }
+    Ok(token)
 }
 
 fn in_use() -> Error {

@@ -8,6 +8,7 @@ mod json;
 pub mod options;
 mod progress_table;
 mod query_table;
+mod schema_table;
 mod status_table;
 
 use std::cell::RefCell;
@@ -89,5 +90,6 @@ pub fn register(host: HostDb) -> Result<()> {
         Box::new(move || Box::new(batch::BatchOfRows::new(of_batch.clone())));
     aggregate::create(host, "replica_batch", start)?;
     vtab::create(host, Box::new(query_table::QueryTable(connection.clone())))?;
+    vtab::create(host, Box::new(schema_table::SchemaTable(connection.clone())))?;
     vtab::create(host, Box::new(status_table::StatusTable(connection)))
 }

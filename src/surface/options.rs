@@ -90,6 +90,37 @@ pub const ATTACH: &[Known<Options>] = &[
                schema cannot call functions of your program; true leaves it as it is",
         read: |options, value| set(&mut options.trusted_schema, boolean(value)),
     },
+    Known {
+        name: "on_schema",
+        default: "`\"keep\"`",
+        help: "when this SQLite cannot read a schema that the primary understands: `\"keep\"` says \
+               which object it is and leaves the file at the last readable state, `\"publish\"` \
+               follows all the same",
+        read: |options, value| set(&mut options.publish_unreadable_schema, on_schema(value)),
+    },
+    Known {
+        name: "new_primary",
+        default: "false",
+        help: "true lets a file follow another primary, or namespace, than it did; its content is \
+               replaced then",
+        read: |options, value| set(&mut options.new_primary, boolean(value)),
+    },
+    Known {
+        name: "token_file",
+        default: "–",
+        help: "file with the primary's URL in its first line and the token in its second, that \
+               nobody else may read (`chmod 600`)",
+        read: |options, value| {
+            set(&mut options.token_file, text(value).map(PathBuf::from).map(Some))
+        },
+    },
+    Known {
+        name: "token_over_http",
+        default: "false",
+        help: "true lets a token go over plain HTTP to another machine, where anybody on the way \
+               can read it",
+        read: |options, value| set(&mut options.token_over_http, boolean(value)),
+    },
 ];
 
 /// Those of one `replica_sync`; what is not given stays as the attach said.
@@ -129,6 +160,14 @@ fn object(json: &str) -> Result<Map<String, Value>> {
         Ok(Value::Object(object)) => Ok(object),
         Ok(_) => Err(bad("options: must be a JSON object, such as {\"timeout\": 10}")),
         Err(error) => Err(bad(format!("options: not valid JSON: {error}"))),
+    }
+}
+
+fn on_schema(value: &Value) -> Result<bool> {
+    match value.as_str() {
+        Some("keep") => Ok(false),
+        Some("publish") => Ok(true),
+        _ => Err(bad(format!("must be \"keep\" or \"publish\", not {value}"))),
     }
 }
 
@@ -227,7 +266,9 @@ mod tests {
     fn all_options_are_read() {
         let json = r#"{"sync_interval": 0.5, "live": 1, "read_your_writes": false,
             "namespace": "n", "timeout": 3, "busy_timeout": 0, "ca_file": "/c",
-            "on_reset": "error", "protocol": "sqld", "first_sync": false, "trusted_schema": true}"#;
+            "on_reset": "error", "protocol": "sqld", "first_sync": false, "trusted_schema": true,
+            "new_primary": true, "token_file": "/t", "token_over_http": true,
+            "on_schema": "publish"}"#;
         let expected = Options {
             sync_interval: Some(Duration::from_millis(500)),
             live: true,
@@ -240,6 +281,10 @@ mod tests {
             protocol: Some("sqld".into()),
             first_sync: false,
             trusted_schema: true,
+            publish_unreadable_schema: true,
+            new_primary: true,
+            token_file: Some("/t".into()),
+            token_over_http: true,
         };
         assert_eq!(parse(ATTACH, json), Ok(expected));
         assert_eq!(parse(ATTACH, "{}"), Ok(Options::default()));
@@ -256,7 +301,8 @@ mod tests {
                 "{\"sync\": 1}",
                 "unknown option \"sync\"; the options are live, sync_interval, \
                  read_your_writes, timeout, busy_timeout, namespace, ca_file, on_reset, protocol, \
-                 first_sync, trusted_schema",
+                 first_sync, trusted_schema, on_schema, new_primary, token_file, \
+                 token_over_http",
             ),
             ("{\"timeout\": 0}", "option timeout: must be more than 0 seconds"),
             ("{\"timeout\": -1}", "option timeout: must be a number of seconds, not -1"),

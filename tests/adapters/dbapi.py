@@ -56,7 +56,8 @@ class WithPrimary(unittest.TestCase):
 
 class Statements(WithPrimary):
     def test_a_read_needs_no_primary(self):
-        db = sqlite_replica.connect(self.path, sync_url="http://127.0.0.1:1", binding=BINDING)
+        db = sqlite_replica.connect(self.path, sync_url="http://127.0.0.1:1", binding=BINDING,
+                                    options={"new_primary": True})
         self.addCleanup(db.close)
         self.assertEqual(db.execute("SELECT item FROM orders WHERE id = ?", (7,)).fetchone(), ("lantern",))
         self.assertEqual(db.execute("WITH w(a) AS (VALUES (1)) SELECT a FROM w").fetchall(), [(1,)])

@@ -20,11 +20,12 @@ pub struct Output {
     pub code: Option<i32>,
 }
 
-fn command(db: &Path) -> Command {
+/// A plain shell on `db`, to be prepared further.
+pub fn command(db: &Path) -> Command {
     let mut command = Command::new("sqlite3");
     // The user's ~/.sqliterc and tokens are not part of a test.
     command.args(["-batch", "-init", "/dev/null"]).arg(db);
-    command.env_remove("REPLICA_TOKEN").env_remove("TURSO_AUTH_TOKEN");
+    command.envs(super::tokens::NONE);
     command
 }
 
@@ -180,6 +181,12 @@ impl Shell {
 
     pub fn attach(&mut self, url: &str) -> serde_json::Value {
         self.json(&format!("SELECT replica_attach({}, NULL)", super::quoted(url)))
+    }
+
+    /// The same for a file that may have followed another primary before.
+    pub fn attach_anew(&mut self, url: &str) -> serde_json::Value {
+        let options = r#"'{"new_primary": true}'"#;
+        self.json(&format!("SELECT replica_attach({}, NULL, {options})", super::quoted(url)))
     }
 
     pub fn sync(&mut self) -> serde_json::Value {

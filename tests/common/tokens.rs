@@ -11,3 +11,14 @@ pub const READ_ONLY: &str = "eyJhbGciOiJFZERTQSIsInR5cCI6IkpXVCJ9.eyJhIjoicm8ifQ
 pub const EXPIRED: &str = "eyJhbGciOiJFZERTQSIsInR5cCI6IkpXVCJ9.eyJhIjoicnciLCJleHAiOjE1Nzc4MzY4MDB9.SIQwKfmcrQbOY0DU_poefKvcs1EVYGGCuJBeLX5sWDaAPFmjBbi3FOlFUwOPsCw_Nmqmdxkw8Z17v1beyu8xBw";
 /// `{"a":"rw"}`, signed with another key.
 pub const FORGED: &str = "eyJhbGciOiJFZERTQSIsInR5cCI6IkpXVCJ9.eyJhIjoicncifQ.mRn9dIMLPLJbahOwmAqvpebWshjLBBH2xk_4svsVsx6ITkw5nkdPcIT22oAY5DauqRuHjsHEDRpD008Q6QvSAQ";
+
+/// An environment that says nothing of primaries and tokens, so that no test
+/// finds the user's own: an empty variable is none.
+pub const NONE: [(&str, &str); 6] = [
+    ("REPLICA_TOKEN", ""),
+    ("REPLICA_TOKEN_FILE", ""),
+    ("REPLICA_URL", ""),
+    ("REPLICA_HOSTS", ""),
+    ("TURSO_AUTH_TOKEN", ""),
+    ("TURSO_DATABASE_URL", ""),
+];

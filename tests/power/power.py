@@ -111,7 +111,7 @@ def state(connection):
 
 
 def attach(connection, url):
-    connection.execute("SELECT replica_attach(?, NULL)", (url,)).fetchall()
+    connection.execute("SELECT replica_attach(?, NULL, '{\"new_primary\": true}')", (url,)).fetchall()
 
 
 def sync(connection):

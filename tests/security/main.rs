@@ -6,3 +6,4 @@
 mod common;
 
 mod schema;
+mod tokens;

@@ -1,0 +1,2 @@
+export * from "./index.js";
+export { Database as default } from "./index.js";

@@ -1,0 +1,125 @@
+// better-sqlite3 and node:sqlite behind one shape: open, prepare, exec, close.
+// Statements of better-sqlite3 are used as they are; node:sqlite's get its ways.
+"use strict";
+
+const { builtin } = require("./library.cjs");
+const { parameters } = require("./sql.cjs");
+
+function betterSqlite3() {
+  // Not a literal, so that bundlers leave it to Node.
+  const name = "better-sqlite3";
+  const Native = require(name);
+  return (path, { timeout, readonly = false, fileMustExist = false }) => new Native(path, { timeout, readonly, fileMustExist });
+}
+
+function nodeSqlite() {
+  const { DatabaseSync } = builtin("node:sqlite");
+  return (path, { timeout, readonly = false }) => {
+    const native = new DatabaseSync(path, { allowExtension: true, readOnly: readonly, timeout });
+    return new OfNode(native);
+  };
+}
+
+class OfNode {
+  constructor(native) {
+    this.native = native;
+    this.open = true;
+  }
+  get inTransaction() {
+    return this.native.isTransaction;
+  }
+  prepare(sql) {
+    return new StatementOfNode(this.native.prepare(sql), sql);
+  }
+  exec(sql) {
+    this.native.exec(sql);
+  }
+  loadExtension(path) {
+    this.native.loadExtension(path);
+  }
+  function(name, options, action) {
+    this.native.function(name, options, action);
+  }
+  close() {
+    if (this.open) this.native.close();
+    this.open = false;
+  }
+}
+
+// A statement of node:sqlite with the modes of better-sqlite3's.
+class StatementOfNode {
+  constructor(native, sql) {
+    this.native = native;
+    // In node:sqlite a column's own name is `column`, its name in the result `name`, as in better-sqlite3.
+    this.reader = native.columns().length > 0;
+    this.named = parameters(sql).some((name) => name !== null);
+    this.isRaw = this.isPluck = false;
+  }
+  raw(on = true) {
+    this.isRaw = on;
+    if (on) this.isPluck = false;
+    this.native.setReturnArrays(this.isRaw || this.isPluck);
+    return this;
+  }
+  pluck(on = true) {
+    this.isPluck = on;
+    if (on) this.isRaw = false;
+    this.native.setReturnArrays(this.isRaw || this.isPluck);
+    return this;
+  }
+  safeIntegers(on = true) {
+    this.native.setReadBigInts(on);
+    return this;
+  }
+  columns() {
+    return this.native.columns().map(({ name, column, table, database, type }) => ({ name, column, table, database, type }));
+  }
+  shape(row) {
+    if (row === undefined) return undefined;
+    for (const key in row) if (row[key] instanceof Uint8Array) row[key] = Buffer.from(row[key].buffer);
+    if (this.isPluck) return row[0];
+    return this.isRaw ? row : Object.assign({}, row);
+  }
+  spread(given) {
+    return given.length === 1 && Array.isArray(given[0]) ? given[0] : given;
+  }
+  run(...given) {
+    const { changes, lastInsertRowid } = this.native.run(...this.spread(given));
+    return { changes: Number(changes), lastInsertRowid };
+  }
+  get(...given) {
+    return this.shape(this.native.get(...this.spread(given)));
+  }
+  all(...given) {
+    return this.native.all(...this.spread(given)).map((row) => this.shape(row));
+  }
+  *iterate(...given) {
+    for (const row of this.native.iterate(...this.spread(given))) yield this.shape(row);
+  }
+}
+
+const BINDINGS = { "better-sqlite3": betterSqlite3, "node:sqlite": nodeSqlite };
+let found;
+
+// The opener of the binding that was asked for, or of the first that is there.
+function opener(wanted = process.env.SQLITE_REPLICA_BINDING) {
+  if (wanted !== undefined) {
+    if (!BINDINGS[wanted]) throw new TypeError(`binding must be "better-sqlite3" or "node:sqlite", not ${wanted}`);
+    return BINDINGS[wanted]();
+  }
+  const reasons = [];
+  for (const name in BINDINGS) {
+    if (found) break;
+    try {
+      found = BINDINGS[name]();
+    } catch (error) {
+      reasons.push(`${name}: ${error.message.split("\n")[0]}`);
+    }
+  }
+  if (!found) {
+    throw new Error(`sqlite-replica: no SQLite to work with (${reasons.join("; ")}); install better-sqlite3, or use Node 22.16 or newer`);
+  }
+  return found;
+}
+
+module.exports = { opener };

@@ -1,0 +1,242 @@
+// The class that stands in for that of the package `libsql`: better-sqlite3's
+// ways, and an embedded replica where `syncUrl` is given.
+"use strict";
+
+const { opener } = require("./bindings.cjs");
+const { SqliteError, attempt } = require("./error.cjs");
+const { load } = require("./library.cjs");
+const { Primary } = require("./primary.cjs");
+const { classify, split } = require("./sql.cjs");
+const { Statement } = require("./statement.cjs");
+
+const isInMemory = (path) => /^(?:file:)?:memory:/.test(path) || path === "";
+
+function attachOptions(options) {
+  const given = { ...options.replica, read_your_writes: options.readYourWrites ?? true };
+  if (options.syncPeriod) given.sync_interval = options.syncPeriod;
+  if (options.namespace) given.namespace = options.namespace;
+  if (options.offline) given.offline = true;
+  if (options.timeout) given.busy_timeout = options.timeout / 1000;
+  return JSON.stringify(given);
+}
+
+class Database {
+  #isSafe = false;
+  primary = null;
+
+  constructor(path, options = {}) {
+    options ??= {};
+    if (options.encryptionKey) {
+      throw new SqliteError("a replica is a plain SQLite file: put it on an encrypted disk instead", "SQLITE_MISUSE");
+    }
+    const open = opener(options.binding);
+    this.memory = isInMemory(path);
+    this.name = path;
+    this.readonly = options.readonly ?? false;
+    const file = this.memory ? ":memory:" : path.replace(/^file:(?:\/\/(?=\/))?/, "");
+    this.native = attempt(() => open(file, { ...options, timeout: options.timeout ?? 5000 }));
+    if (options.syncUrl) this.#attach(options);
+  }
+
+  #attach(options) {
+    try {
+      load(this.native);
+      this.primary = new Primary(this.native);
+      const token = options.authToken || options.syncAuth || null;
+      this.primary.ask("SELECT replica_attach(?, ?, ?)", options.syncUrl, token, attachOptions(options));
+    } catch (error) {
+      this.native.close();
+      throw error;
+    }
+  }
+
+  get open() {
+    return this.native.open;
+  }
+
+  get inTransaction() {
+    return this.native.open && (this.native.inTransaction || (this.primary?.inTransaction ?? false));
+  }
+
+  check() {
+    if (!this.native.open) throw new TypeError("The database connection is not open");
+  }
+
+  // BEGIN READONLY is a snapshot of the file, which needs no network.
+  control(what) {
+    const isSnapshot = this.native.inTransaction;
+    if (this.primary !== null && !isSnapshot && !(what.kind === "begin" && what.name === "READONLY")) {
+      return this.primary.control(what);
+    }
+    const name = what.name && `"${what.name.replaceAll('"', '""')}"`;
+    const text = {
+      begin: `BEGIN ${what.name === "READONLY" ? "" : what.name}`, commit: "COMMIT", rollback: "ROLLBACK",
+      savepoint: `SAVEPOINT ${name}`, release: `RELEASE ${name}`, "rollback to": `ROLLBACK TO ${name}`,
+    }[what.kind];
+    attempt(() => this.native.exec(text));
+  }
+
+  refuseInSnapshot({ kind }) {
+    if (this.native.inTransaction && kind !== "read") {
+      throw new SqliteError("attempt to write in a read-only transaction", "SQLITE_READONLY");
+    }
+  }
+
+  prepare(sql) {
+    this.check();
+    return new Statement(this, sql, this.#isSafe);
+  }
+
+  exec(script) {
+    this.check();
+    if (this.primary === null && !/READONLY/i.test(script)) attempt(() => this.native.exec(script));
+    else for (const sql of split(script)) this.#execute(sql);
+    return this;
+  }
+
+  #execute(sql) {
+    const statement = this.prepare(sql);
+    if (statement.reader) statement.all();
+    else statement.run();
+  }
+
+  pragma(source, options) {
+    if (typeof source !== "string") throw new TypeError("Expected first argument to be a string");
+    if (options != null && typeof options !== "object") throw new TypeError("Expected second argument to be an options object");
+    const statement = this.prepare(`PRAGMA ${source}`);
+    if (!statement.reader) return statement.run() && [];
+    return options?.simple ? statement.pluck().get() : statement.all();
+  }
+
+  transaction(action) {
+    if (typeof action !== "function") throw new TypeError("Expected first argument to be a function");
+    const inMode = (mode) => (...given) => {
+      this.exec(`BEGIN ${mode}`);
+      try {
+        const result = action(...given);
+        this.exec("COMMIT");
+        return result;
+      } finally {
+        if (this.inTransaction) this.exec("ROLLBACK");
+      }
+    };
+    return withModes(this, inMode);
+  }
+
+  // Statements one after the other, and a result for each.
+  batch(list, options) {
+    if (!Array.isArray(list)) throw new TypeError("Expected first argument to be an array of statements");
+    const { mode, raw = false } = typeof options === "string" ? { mode: options } : (options ?? {});
+    const begin = beginOf(mode);
+    if (begin === null || this.inTransaction) return list.map((each) => this.#resultOf(each, raw));
+    return withRollback(this, begin, () => list.map((each) => this.#resultOf(each, raw)));
+  }
+
+  #resultOf(each, raw) {
+    const { sql, args } = typeof each === "string" ? { sql: each } : each;
+    const statement = this.prepare(sql);
+    const given = args === undefined ? [] : [args];
+    if (!statement.reader) {
+      return { columns: [], columnTypes: [], rows: [], rowsAffected: statement.run(...given).changes };
+    }
+    const rows = (raw ? statement.raw() : statement).all(...given);
+    const columns = statement.columns();
+    return { columns: columns.map((column) => column.name), columnTypes: columns.map((column) => column.type ?? ""), rows, rowsAffected: 0 };
+  }
+
+  sync() {
+    this.check();
+    if (this.primary === null) throw new SqliteError("this database has no syncUrl, so there is nothing to sync with", "SQLITE_MISUSE");
+    return this.primary.sync();
+  }
+
+  syncUntil(frameNo) {
+    const { frame_no } = this.sync();
+    if (frame_no === undefined || frame_no < frameNo) {
+      throw new SqliteError(`the primary is at frame ${frame_no}, before ${frameNo}`, "SQLITE_BUSY");
+    }
+    return { frame_no };
+  }
+
+  maxWriteReplicationIndex() {
+    return this.primary?.maxFrameNo;
+  }
+
+  defaultSafeIntegers(on = true) {
+    this.#isSafe = on;
+    return this;
+  }
+
+  loadExtension(path) {
+    this.native.loadExtension(path);
+    return this;
+  }
+
+  // What the binding has, it has here: on this connection, not on the primary.
+  function(...given) {
+    this.native.function(...given);
+    return this;
+  }
+  aggregate(...given) {
+    this.native.aggregate(...given);
+    return this;
+  }
+  table(...given) {
+    this.native.table(...given);
+    return this;
+  }
+
+  backup() {
+    throw new Error("not implemented: use VACUUM INTO");
+  }
+  serialize() {
+    throw new Error("not implemented");
+  }
+  authorizer() {
+    throw new Error("not implemented");
+  }
+  unsafeMode() {
+    throw new Error("not implemented");
+  }
+  interrupt() {}
+
+  close() {
+    if (this.native.open && this.primary?.inTransaction) {
+      try {
+        this.primary.end("rollback");
+      } catch {
+        // The primary ends what is left of it by itself.
+      }
+    }
+    this.native.close();
+    return this;
+  }
+}
+
+function withModes(database, inMode) {
+  const modes = { default: "", deferred: "DEFERRED", immediate: "IMMEDIATE", exclusive: "EXCLUSIVE" };
+  const functions = Object.fromEntries(Object.entries(modes).map(([name, mode]) => [name, inMode(mode)]));
+  for (const each of Object.values(functions)) Object.assign(each, functions, { database });
+  return functions.default;
+}
+
+function beginOf(mode) {
+  if (mode == null) return null;
+  const known = { write: "IMMEDIATE", immediate: "IMMEDIATE", exclusive: "EXCLUSIVE", read: "READONLY", deferred: "DEFERRED", "": "DEFERRED" };
+  const found = known[String(mode).toLowerCase()];
+  if (found === undefined) throw new TypeError(`Invalid batch mode: ${mode}`);
+  return `BEGIN ${found}`;
+}
+
+function withRollback(database, begin, action) {
+  database.exec(begin);
+  try {
+    const result = action();
+    database.exec("COMMIT");
+    return result;
+  } finally {
+    if (database.inTransaction) database.exec("ROLLBACK");
+  }
+}
+
+module.exports = { Database, beginOf, withModes };

@@ -1,0 +1,114 @@
+// The primary as a connection sees it: its transaction, and how a statement is sent.
+"use strict";
+
+const { SqliteError, attempt } = require("./error.cjs");
+const { numbered, quoted } = require("./sql.cjs");
+const { cell, parse } = require("./values.cjs");
+
+// What a SQL function takes beside its first argument (SQLITE_LIMIT_FUNCTION_ARG of old SQLites).
+const MOST_ARGUMENTS = 126;
+// In a transaction these describe what the transaction sees; all other PRAGMAs are about this connection.
+const ABOUT_SCHEMA =
+  /^(?:table_info|table_xinfo|table_list|index_list|index_info|index_xinfo|foreign_key_list)$/;
+
+class Primary {
+  #native;
+  #savepoints = [];
+  // A SAVEPOINT outside of a transaction opens one, which ends with it.
+  #openedBySavepoint = false;
+  // Temporary tables and attached files are this connection's own; until there are any, nobody looks for them.
+  #hasLocal = false;
+  inTransaction = false;
+  maxFrameNo = 0;
+
+  constructor(native) {
+    this.#native = native;
+  }
+
+  ask(sql, ...values) {
+    return attempt(() => Object.values(this.#native.prepare(sql).get(...values))[0]);
+  }
+
+  // Whether a statement goes to the primary, transaction control not counted.
+  isRemote({ kind, aboutReplica, schema, name }) {
+    if (kind === "read") return this.inTransaction && !aboutReplica;
+    if (kind === "pragma") return this.inTransaction && ABOUT_SCHEMA.test(name);
+    if (kind === "local") {
+      this.#hasLocal = true;
+      return false;
+    }
+    if (!this.#hasLocal || name === undefined) return true;
+    if (schema !== undefined) return schema === "main";
+    return !this.ask("SELECT count(*) FROM temp.sqlite_master WHERE name = ? COLLATE NOCASE", name);
+  }
+
+  begin(mode) {
+    if (this.inTransaction) throw new SqliteError("cannot start a transaction within a transaction", "SQLITE_ERROR");
+    this.ask("SELECT replica_begin(?)", { IMMEDIATE: "immediate", EXCLUSIVE: "immediate" }[mode] ?? "deferred");
+    this.inTransaction = true;
+  }
+
+  // `commit` or `rollback`.
+  end(how) {
+    if (!this.inTransaction) throw new SqliteError(`cannot ${how} - no transaction is active`, "SQLITE_ERROR");
+    try {
+      this.ask(`SELECT replica_${how}()`);
+    } finally {
+      // The extension has let go of it in either case.
+      this.#forget();
+    }
+  }
+
+  #forget() {
+    this.inTransaction = this.#openedBySavepoint = false;
+    this.#savepoints = [];
+  }
+
+  control({ kind, name }) {
+    if (kind === "begin") return this.begin(name);
+    if (kind === "commit" || kind === "rollback") return this.end(kind);
+    if (kind === "savepoint" && !this.inTransaction) {
+      this.begin("DEFERRED");
+      this.#openedBySavepoint = true;
+    }
+    if (!this.inTransaction) throw new SqliteError(`no such savepoint: ${name}`, "SQLITE_ERROR");
+    this.run(`${{ savepoint: "SAVEPOINT", release: "RELEASE", "rollback to": "ROLLBACK TO" }[kind]} ${quoted(name)}`, []);
+    const last = this.#savepoints.lastIndexOf(name);
+    if (kind === "savepoint") this.#savepoints.push(name);
+    else this.#savepoints.length = last + (kind === "rollback to");
+    if (this.#savepoints.length === 0 && this.#openedBySavepoint) this.end("commit");
+  }
+
+  // One statement with its arguments: the one place that sends any.
+  run(sql, values, safe = false) {
+    if (values.length > MOST_ARGUMENTS) {
+      const literals = values.map((value) => this.ask("SELECT quote(?)", value));
+      sql = numbered(sql).map(({ token, number }) => (number ? literals[number - 1] : token)).join("");
+      values = [];
+    }
+    const marks = values.map(() => ", ?").join("");
+    let text;
+    try {
+      text = this.ask(`SELECT replica_write(?${marks})`, sql, ...values);
+    } catch (error) {
+      if (this.inTransaction && /ended the transaction/.test(error.message)) this.#forget();
+      throw error;
+    }
+    const answer = parse(text, safe);
+    const number = (value) => Number(cell(value ?? 0));
+    this.maxFrameNo = Math.max(this.maxFrameNo, number(answer.frame_no));
+    return {
+      columns: answer.columns,
+      rows: answer.rows.map((row) => row.map(cell)),
+      changes: number(answer.rows_affected),
+      lastInsertRowid: cell(answer.last_insert_rowid) ?? (safe ? 0n : 0),
+    };
+  }
+
+  sync() {
+    const { frame_no, frames_synced } = JSON.parse(this.ask("SELECT replica_sync()"));
+    return { frame_no: frame_no ?? undefined, frames_synced };
+  }
+}
+
+module.exports = { Primary };

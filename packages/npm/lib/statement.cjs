@@ -1,0 +1,148 @@
+// A prepared statement that runs in the file or on the primary.
+"use strict";
+
+const { attempt } = require("./error.cjs");
+const { CONTROL, classify, parameters } = require("./sql.cjs");
+const { positioned } = require("./values.cjs");
+
+// Values that every binding takes as they are.
+const isBare = (value) => typeof value === "string" || typeof value === "number" || typeof value === "bigint" || value === null;
+
+class Statement {
+  #db;
+  #what;
+  #local = null;
+  #isRaw = false;
+  #isPluck = false;
+  #isSafe = false;
+  #columns = null;
+
+  constructor(db, sql, isSafe) {
+    this.#db = db;
+    this.source = sql;
+    this.#what = classify(sql);
+    this.reader = this.#what.returns;
+    if (!CONTROL.has(this.#what.kind)) this.#prepare(sql);
+    this.safeIntegers(isSafe);
+  }
+
+  #prepare(sql) {
+    try {
+      this.#local = attempt(() => this.#db.native.prepare(sql));
+      this.reader = this.#local.reader;
+    } catch (error) {
+      // What only the primary knows: its own functions, and tables of a transaction or from a moment ago.
+      const elsewhere = this.#isRemote() && /no such|libsql_|vector/.test(error.message);
+      if (!elsewhere) throw error;
+    }
+  }
+
+  get database() {
+    return this.#db;
+  }
+  get readonly() {
+    return this.#what.kind === "read";
+  }
+
+  #isRemote() {
+    return this.#db.primary !== null && this.#db.primary.isRemote(this.#what);
+  }
+
+  // The short way of nearly all reads: straight to the binding's own statement.
+  #here(given) {
+    if (CONTROL.has(this.#what.kind) || this.#isRemote()) return null;
+    this.#db.check();
+    // It was prepared when only the primary knew its tables.
+    if (this.#local === null) this.#prepare(this.source);
+    if (given.every(isBare) || (given.length === 1 && Array.isArray(given[0]) && given[0].every(isBare))) return given;
+    const values = positioned(this.source, given);
+    const names = parameters(this.source);
+    if (names.every((name) => name === null)) return values;
+    // A binding takes named parameters as an object, and ?5 is one of the name "5".
+    const bare = values.filter((_, at) => names[at] === null);
+    return [...bare, Object.fromEntries(names.flatMap((name, at) => (name === null ? [] : [[name, values[at] ?? null]])))];
+  }
+
+  #there(given) {
+    this.#db.check();
+    if (CONTROL.has(this.#what.kind)) {
+      this.#db.control(this.#what);
+      return { columns: [], rows: [], changes: 0, lastInsertRowid: this.#isSafe ? 0n : 0 };
+    }
+    this.#db.refuseInSnapshot(this.#what);
+    const answer = this.#db.primary.run(this.source, positioned(this.source, given), this.#isSafe);
+    this.#columns = answer.columns;
+    return answer;
+  }
+
+  #shape({ columns, rows }) {
+    if (this.#isPluck) return rows.map((row) => row[0]);
+    if (this.#isRaw) return rows;
+    return rows.map((row) => Object.fromEntries(columns.map((name, at) => [name, row[at]])));
+  }
+
+  run(...given) {
+    const here = this.#here(given);
+    if (here !== null) {
+      // better-sqlite3 refuses run() for a statement that returns rows it does not fetch.
+      if (this.reader && this.readonly) {
+        attempt(() => this.#local.all(...here));
+        return { changes: 0, lastInsertRowid: 0, duration: 0 };
+      }
+      const { changes, lastInsertRowid } = attempt(() => this.#local.run(...here));
+      return { changes, lastInsertRowid, duration: 0 };
+    }
+    const { changes, lastInsertRowid } = this.#there(given);
+    return { changes: this.readonly ? 0 : changes, lastInsertRowid, duration: 0 };
+  }
+
+  get(...given) {
+    const here = this.#here(given);
+    return here !== null ? attempt(() => this.#local.get(...here)) : this.#shape(this.#there(given))[0];
+  }
+
+  all(...given) {
+    const here = this.#here(given);
+    return here !== null ? attempt(() => this.#local.all(...here)) : this.#shape(this.#there(given));
+  }
+
+  iterate(...given) {
+    const here = this.#here(given);
+    return here !== null ? attempt(() => this.#local.iterate(...here)) : this.#shape(this.#there(given))[Symbol.iterator]();
+  }
+
+  columns() {
+    if (this.#local !== null) return this.#local.columns();
+    const names = this.#columns ?? this.#db.primary.run(`SELECT * FROM (${this.source}) LIMIT 0`, []).columns;
+    return names.map((name) => ({ name, column: null, table: null, database: null, type: null }));
+  }
+
+  raw(on = true) {
+    if (!this.reader) throw new TypeError("The raw() method is only for statements that return data");
+    this.#isRaw = on;
+    if (on) this.#isPluck = false;
+    this.#local?.raw(on);
+    return this;
+  }
+
+  pluck(on = true) {
+    if (!this.reader) throw new TypeError("The pluck() method is only for statements that return data");
+    this.#isPluck = on;
+    if (on) this.#isRaw = false;
+    this.#local?.pluck(on);
+    return this;
+  }
+
+  safeIntegers(on = true) {
+    this.#isSafe = on;
+    this.#local?.safeIntegers(on);
+    return this;
+  }
+
+  // A call of a binding ends before anybody else could interrupt it.
+  interrupt() {
+    return this;
+  }
+}
+
+module.exports = { Statement };

@@ -1,0 +1,58 @@
+// Values on their way: what the caller gives to a statement, and what the extension's JSON gives back.
+"use strict";
+
+const { parameters } = require("./sql.cjs");
+
+function storable(value) {
+  switch (typeof value) {
+    case "number":
+    case "string":
+    case "bigint":
+      return value;
+    case "boolean":
+      return value ? 1 : 0;
+    case "undefined":
+      return null;
+  }
+  if (value === null || Buffer.isBuffer(value)) return value;
+  if (ArrayBuffer.isView(value)) return Buffer.from(value.buffer, value.byteOffset, value.byteLength);
+  if (value instanceof ArrayBuffer) return Buffer.from(value);
+  throw new TypeError("SQLite3 can only bind numbers, strings, bigints, buffers, and null");
+}
+
+const isPlain = (value) =>
+  value !== null && typeof value === "object" && !Array.isArray(value) && !ArrayBuffer.isView(value) &&
+  !(value instanceof ArrayBuffer);
+
+// What run(), get() and all() were given, as a list by the parameters' numbers.
+function positioned(sql, given) {
+  const list = given.length === 1 && Array.isArray(given[0]) ? given[0] : given.filter((value) => value !== undefined);
+  const named = list.find(isPlain);
+  if (named === undefined) return list.map(storable);
+  return parameters(sql).map((name, at) => {
+    const key = name ?? String(at + 1);
+    if (key in named) return storable(named[key]);
+    if (name === null) return null;
+    throw new RangeError(`Missing named parameter "${key}"`);
+  });
+}
+
+// JSON of the extension, in which integers have all 64 bits: `safe` makes each a
+// bigint, and otherwise they are rounded as the bindings round them.
+function parse(text, safe) {
+  if (!safe) return JSON.parse(text);
+  const marked = text.replace(/"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g, (token) =>
+    /^-?\d+$/.test(token) ? `{"integer":"${token}"}` : token,
+  );
+  return JSON.parse(marked);
+}
+
+function cell(value) {
+  if (value === null || typeof value !== "object") return value;
+  if ("integer" in value) return BigInt(value.integer);
+  // A memory of its own: Buffer.from(base64) may lie in Node's pool, and callers hand out `.buffer`.
+  const bytes = Buffer.from(value.base64, "base64");
+  return Buffer.from(new Uint8Array(bytes).buffer);
+}
+
+module.exports = { cell, parse, positioned };

@@ -1,0 +1,2 @@
+export * from "./promise.js";
+export { Database as default } from "./promise.js";

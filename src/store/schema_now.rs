@@ -1,0 +1,39 @@
+//! The schema as readers of the file see it now, and what there is to say
+//! about it.
+
+use super::file::ReplicaFile;
+use super::readable::first_unreadable;
+use crate::error::Result;
+use crate::schema::rewrite::{Note, notes};
+use crate::schema::tree::{self, Schema};
+
+impl ReplicaFile {
+    /// None where the pages are no schema.
+    fn schema_now(&self) -> Result<Option<Schema>> {
+        self.look(&mut |size, read| tree::read(size, read))
+    }
+
+    /// What was rewritten in the schema, and what this SQLite does not do as
+    /// the primary does.
+    pub fn schema_notes(&self) -> Result<Vec<Note>> {
+        let Some(schema) = self.schema_now()? else { return Ok(Vec::new()) };
+        let known = |name: &str| self.schema.has_function(name);
+        let mut all: Vec<Note> =
+            schema.entries.iter().flat_map(|entry| notes(entry, &known)).collect();
+        if let Some(found) = first_unreadable(&schema.entries)? {
+            let kind = schema.entries.iter().find(|entry| entry.name == found.name);
+            let kind = kind.map_or_else(String::new, |entry| entry.kind.clone());
+            all.push(Note { name: found.name, kind, rewritten: false, text: found.text });
+        }
+        Ok(all)
+    }
+
+    /// Why this SQLite cannot read the file's schema, in one sentence.
+    pub fn schema_trouble(&self) -> Result<Option<String>> {
+        if self.reads_schema() {
+            return Ok(None);
+        }
+        let Some(schema) = self.schema_now()? else { return Ok(None) };
+        Ok(first_unreadable(&schema.entries)?.map(|found| found.text))
+    }
+}

@@ -1,0 +1,297 @@
+// The npm package in the place of the package `libsql`: libsql.mjs FOLDER BINDING.
+// In the folder's node_modules are better-sqlite3, @libsql/client and drizzle-orm,
+// published as they are; the sources under test are copied there first. A process
+// stays with one SQLite, so each binding has a run of its own.
+import assert from "node:assert/strict";
+import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import path from "node:path";
+import { execFileSync } from "node:child_process";
+import test from "node:test";
+import { pathToFileURL } from "node:url";
+import { READ_WRITE, startPrimary } from "./primary.mjs";
+
+const root = new URL("../../", import.meta.url);
+const folder = path.resolve(process.argv[2]);
+const binding = (process.env.SQLITE_REPLICA_BINDING = process.argv[3]);
+for (const name of ["libsql", "sqlite-replica"]) {
+  const place = path.join(folder, "node_modules", name);
+  rmSync(place, { recursive: true, force: true });
+  cpSync(new URL("packages/npm", root), place, { recursive: true });
+}
+const require = createRequire(path.join(folder, "package.json"));
+const Database = require("libsql");
+const { connect } = require("libsql/promise");
+const { createClient } = await import(pathToFileURL(require.resolve("@libsql/client")));
+
+const primary = await startPrimary();
+test.after(() => primary.stop());
+let number = 0;
+const newFile = () => path.join(primary.folder, `app${number++}.db`);
+
+const open = (options = {}) => new Database(newFile(), { syncUrl: primary.url, ...options });
+async function withTable(columns = "id INTEGER PRIMARY KEY, x", options) {
+  const table = `t${number++}`;
+  await primary.execute(`CREATE TABLE ${table}(${columns})`);
+  return { db: open(options), table };
+}
+
+test("writes go to the primary and are readable here", async () => {
+  const { db, table } = await withTable();
+  const insert = db.prepare(`INSERT INTO ${table}(x) VALUES (?)`);
+  assert.equal(insert.reader, false);
+  assert.deepEqual({ ...insert.run("kite") }, { changes: 1, lastInsertRowid: 1, duration: 0 });
+  assert.deepEqual({ ...insert.run(["rope"]) }, { changes: 1, lastInsertRowid: 2, duration: 0 });
+  assert.deepEqual(db.prepare(`SELECT x FROM ${table} ORDER BY id`).pluck().all(), ["kite", "rope"]);
+  assert.deepEqual(await primary.rows(`SELECT x FROM ${table} ORDER BY id`), [["kite"], ["rope"]]);
+  db.close();
+  assert.equal(db.open, false);
+  assert.throws(() => db.prepare("SELECT 1"), { name: "TypeError", message: "The database connection is not open" });
+});
+
+test("every value comes back as it went, from the file and from the primary", async () => {
+  const { db, table } = await withTable();
+  const values = [9223372036854775807n, -9223372036854775808n, 9007199254740993n, 0.1, -1e300, "", "ä€😀", null,
+    Buffer.from([]), Buffer.from([0, 255, 128])];
+  const insert = db.prepare(`INSERT INTO ${table}(x) VALUES (?) RETURNING x`).raw().safeIntegers();
+  assert.equal(insert.reader, true);
+  for (const value of values) assert.deepEqual(insert.get(value), [value]);
+  const select = db.prepare(`SELECT x FROM ${table} ORDER BY id`).pluck().safeIntegers();
+  assert.deepEqual(select.all(), values);
+  db.exec("BEGIN");
+  assert.deepEqual(select.all(), values);
+  assert.deepEqual([...select.iterate()], values);
+  db.exec("ROLLBACK");
+  assert.equal(typeof db.prepare(`SELECT id FROM ${table}`).pluck().get(), "number");
+  db.close();
+});
+
+test("a blob has a buffer of its own", async () => {
+  const { db, table } = await withTable();
+  db.prepare(`INSERT INTO ${table}(x) VALUES (?)`).run(Buffer.from("secret-free"));
+  const read = db.prepare(`SELECT x FROM ${table}`).pluck();
+  assert.equal(read.get().buffer.byteLength, 11);
+  db.exec("BEGIN");
+  assert.equal(read.get().buffer.byteLength, 11);
+  db.exec("COMMIT");
+  db.close();
+});
+
+test("names, numbers and many arguments", async () => {
+  const { db, table } = await withTable("a, b, c");
+  db.prepare(`INSERT INTO ${table} VALUES (:a, @b, $c)`).run({ a: 1n, b: "b", c: null, unused: 1 });
+  db.prepare(`INSERT INTO ${table} VALUES (?2, ?1, ?)`).run("one", "two", true);
+  assert.throws(() => db.prepare(`INSERT INTO ${table} VALUES (:a, :b, 1)`).run({ a: 1 }), RangeError);
+  assert.throws(() => db.prepare(`INSERT INTO ${table} VALUES (?, 1, 1)`).run([[1]]), TypeError);
+  assert.deepEqual(await primary.rows(`SELECT * FROM ${table}`), [[1n, "b", null], ["two", "one", 1]]);
+  assert.equal(db.prepare(`SELECT b FROM ${table} WHERE a = :key`).pluck().get({ key: "two" }), "one");
+  assert.equal(db.prepare(`SELECT b FROM ${table} WHERE a = ?1`).pluck().get({ 1: "two" }), "one");
+  const many = Array.from({ length: 600 }, (_, at) => `v'${at}`);
+  const rows = Array.from({ length: 200 }, () => "(?, ?, ?)").join(", ");
+  assert.equal(db.prepare(`INSERT INTO ${table} VALUES ${rows}`).run(many).changes, 200);
+  assert.equal(db.prepare(`SELECT count(*) FROM ${table}`).pluck().get(), 202);
+  db.close();
+});
+
+test("transactions, savepoints and what an error leaves", async () => {
+  const { db, table } = await withTable("x UNIQUE");
+  const insert = db.prepare(`INSERT INTO ${table} VALUES (?)`);
+  const all = db.transaction((values) => values.forEach((value) => insert.run(value)));
+  all(["a", "b"]);
+  assert.equal(db.inTransaction, false);
+  assert.throws(() => all.immediate(["c", "a"]), { code: "SQLITE_CONSTRAINT_UNIQUE", rawCode: 2067,
+    message: `UNIQUE constraint failed: ${table}.x` });
+  assert.equal(db.inTransaction, false);
+  db.exec(`SAVEPOINT one; INSERT INTO ${table} VALUES ('d'); SAVEPOINT two; INSERT INTO ${table} VALUES ('e');
+    ROLLBACK TO two; RELEASE one`);
+  assert.equal(db.inTransaction, false);
+  assert.throws(() => db.exec("COMMIT"), Database.SqliteError);
+  const left = db.prepare(`SELECT x FROM ${table} ORDER BY x`).pluck().all();
+  assert.deepEqual(left, ["a", "b", "d"]);
+  assert.deepEqual(await primary.rows(`SELECT x FROM ${table} ORDER BY x`), left.map((value) => [value]));
+  db.exec("BEGIN READONLY");
+  assert.throws(() => insert.run("f"), { code: "SQLITE_READONLY" });
+  db.exec("COMMIT");
+  db.close();
+});
+
+test("scripts keep what came before an error; triggers are one statement", async () => {
+  const { db, table } = await withTable();
+  db.exec(`CREATE TRIGGER tr${table} AFTER INSERT ON ${table} BEGIN
+    UPDATE ${table} SET x = CASE WHEN x THEN 'yes;' ELSE 'no' END WHERE id = new.id; END;
+    INSERT INTO ${table}(x) VALUES (1); -- ; and a comment`);
+  assert.throws(() => db.exec(`INSERT INTO ${table}(x) VALUES (0); SYNTAX ERROR; DELETE FROM ${table}`),
+    { message: 'near "SYNTAX": syntax error', code: "SQLITE_ERROR" });
+  assert.deepEqual(await primary.rows(`SELECT x FROM ${table} ORDER BY id`), [["yes;"], ["no"]]);
+  db.exec("CREATE TEMP TABLE mine(x); INSERT INTO mine VALUES (1)");
+  assert.equal(db.prepare("SELECT x FROM mine").pluck().get(), 1);
+  db.close();
+});
+
+test("columns say where they come from, also of a table that only the transaction has", async () => {
+  const { db, table } = await withTable("id INTEGER PRIMARY KEY, name TEXT");
+  assert.deepEqual(db.prepare(`SELECT name AS n FROM ${table}`).columns(),
+    [{ name: "n", column: "name", table, database: "main", type: "TEXT" }]);
+  db.exec(`BEGIN; CREATE TABLE fresh${table}(q)`);
+  const read = db.prepare(`SELECT q FROM fresh${table}`);
+  assert.deepEqual(read.columns().map((column) => column.name), ["q"]);
+  assert.deepEqual(read.all(), []);
+  db.exec("ROLLBACK");
+  db.close();
+});
+
+test("reads need no primary", async () => {
+  const file = newFile();
+  new Database(file, { syncUrl: primary.url }).close();
+  const db = new Database(file, { syncUrl: "http://127.0.0.1:1", replica: { timeout: 1 } });
+  assert.equal(db.prepare("SELECT 1 AS one").get().one, 1);
+  assert.throws(() => db.exec("CREATE TABLE unreachable(x)"), { code: "SQLITE_CANTOPEN" });
+  db.close();
+});
+
+test("without syncUrl it is an ordinary database", () => {
+  const db = new Database(":memory:", {});
+  assert.equal(db.memory, true);
+  db.exec("CREATE TABLE t(x)");
+  db.transaction(() => db.prepare("INSERT INTO t VALUES (?)").run(5))();
+  assert.deepEqual(db.prepare("SELECT x FROM t").all(), [{ x: 5 }]);
+  assert.throws(() => db.sync(), { code: "SQLITE_MISUSE" });
+  db.close();
+});
+
+test("the promise form", async () => {
+  const db = await connect(newFile(), { syncUrl: primary.url });
+  await db.exec("CREATE TABLE promised(x)");
+  const results = await db.batch([{ sql: "INSERT INTO promised VALUES (?), (2)", args: [1] }, "SELECT x FROM promised"], "write");
+  assert.deepEqual(results.map((result) => [result.rowsAffected, result.rows]), [[2, []], [0, [{ x: 1 }, { x: 2 }]]]);
+  await assert.rejects(db.transaction(async () => {
+    await db.run("DELETE FROM promised");
+    throw new Error("no");
+  })());
+  const seen = [];
+  for await (const row of await db.iterate("SELECT x FROM promised")) seen.push(row.x);
+  assert.deepEqual(seen, [1, 2]);
+  assert.deepEqual(await primary.rows("SELECT x FROM promised"), [[1], [2n]]);
+  db.close();
+});
+
+test("sync brings what others wrote", async () => {
+  const db = new Database(newFile(), { syncUrl: primary.url });
+  await primary.execute("CREATE TABLE others(x); INSERT INTO others VALUES (1)");
+  const { frames_synced, frame_no } = db.sync();
+  assert.ok(frames_synced > 0 && frame_no > 0);
+  assert.deepEqual(db.syncUntil(frame_no), { frame_no });
+  assert.equal(db.prepare("SELECT x FROM others").pluck().get(), 1);
+  db.close();
+});
+
+test("the code of the documentation, with a real token", async () => {
+  const guarded = await startPrimary({ token: READ_WRITE });
+  try {
+    await guarded.execute("CREATE TABLE orders(id INTEGER PRIMARY KEY, item TEXT); INSERT INTO orders VALUES (7, 'lantern')");
+    const page = readFileSync(new URL("docs/from-libsql-client.md", root), "utf8");
+    const block = page.split("```js\n").map((part) => part.split("```")[0]).find((part) => part.startsWith("import { createClient }"));
+    const url = guarded.url.replace("http://", "libsql://") + "?tls=0";
+    const program = block.replace('"libsql://..."', JSON.stringify(url)).replace('authToken: "..."', `authToken: "${READ_WRITE}"`);
+    assert.ok(program.includes(url) && program.includes(READ_WRITE));
+    mkdirSync(path.join(folder, "program"), { recursive: true });
+    writeFileSync(path.join(folder, "program", "main.mjs"),
+      `${program}\nconst { rows } = await client.execute("SELECT item FROM orders");
+      await client.execute({ sql: "INSERT INTO orders(item) VALUES (?)", args: ["kite"] });
+      console.log(rows[0].item, (await client.execute("SELECT count(*) AS n FROM orders")).rows[0].n);`);
+    for (const name of ["replica.db", "replica.db-wal", "replica.db-shm", "replica.db-replica"]) {
+      rmSync(path.join(folder, "program", name), { force: true });
+    }
+    const output = execFileSync(process.execPath, ["main.mjs"], { cwd: path.join(folder, "program"), encoding: "utf8" });
+    assert.equal(output.trim(), "lantern 2");
+    assert.deepEqual(await guarded.rows("SELECT item FROM orders ORDER BY id"), [["lantern"], ["kite"]]);
+  } finally {
+    guarded.stop();
+  }
+});
+
+test("@libsql/client: batch, transactions, migrate and errors", async () => {
+  const client = createClient({ url: `file:${newFile()}`, syncUrl: primary.url, intMode: "bigint" });
+  await client.executeMultiple("CREATE TABLE c(id INTEGER PRIMARY KEY, x UNIQUE); INSERT INTO c(x) VALUES (9007199254740993)");
+  const { rows } = await client.execute("SELECT x FROM c");
+  assert.equal(rows[0].x, 9007199254740993n);
+  const [inserted] = await client.batch([{ sql: "INSERT INTO c(x) VALUES (:v)", args: { v: "two" } }], "write");
+  assert.deepEqual([inserted.rowsAffected, inserted.lastInsertRowid], [1, 2n]);
+  const failed = client.batch(["INSERT INTO c(x) VALUES ('three')", "INSERT INTO c(x) VALUES ('two')"], "write");
+  await assert.rejects(failed, { code: "SQLITE_CONSTRAINT", extendedCode: "SQLITE_CONSTRAINT_UNIQUE", rawCode: 2067, statementIndex: 1 });
+  const transaction = await client.transaction("write");
+  await transaction.execute("INSERT INTO c(x) VALUES ('four')");
+  assert.equal((await transaction.execute("SELECT count(*) AS n FROM c")).rows[0].n, 3n);
+  await transaction.rollback();
+  assert.equal(transaction.closed, true);
+  const reading = await client.transaction("read");
+  assert.equal((await reading.execute("SELECT count(*) AS n FROM c")).rows[0].n, 2n);
+  await assert.rejects(reading.execute("DELETE FROM c"));
+  reading.close();
+  assert.deepEqual(await primary.rows("SELECT count(*) FROM c"), [[2n]]);
+  client.close();
+});
+
+test("drizzle-orm's libsql driver", async () => {
+  const { drizzle } = await import(pathToFileURL(require.resolve("drizzle-orm/libsql")));
+  const { blob, integer, sqliteTable, text } = await import(pathToFileURL(require.resolve("drizzle-orm/sqlite-core")));
+  const { eq } = await import(pathToFileURL(require.resolve("drizzle-orm")));
+  const notes = sqliteTable("notes", { id: integer().primaryKey(), title: text().notNull(), at: integer({ mode: "timestamp" }), data: blob() });
+  await primary.execute("CREATE TABLE notes(id INTEGER PRIMARY KEY, title TEXT NOT NULL, at INTEGER, data BLOB)");
+  const client = createClient({ url: `file:${newFile()}`, syncUrl: primary.url });
+  const db = drizzle({ client });
+  const at = new Date(1700000000000);
+  const [made] = await db.insert(notes).values({ title: "a", at, data: Buffer.from("bytes") }).returning();
+  assert.deepEqual([made.id, made.title, made.at], [1, "a", at]);
+  await db.transaction(async (inner) => {
+    await inner.insert(notes).values(Array.from({ length: 100 }, (_, n) => ({ title: `n${n}` })));
+    await inner.update(notes).set({ title: "z" }).where(eq(notes.id, 1));
+  });
+  assert.equal((await db.select().from(notes).where(eq(notes.id, 1)))[0].title, "z");
+  assert.deepEqual(await primary.rows("SELECT count(*), max(title) FROM notes"), [[101n, "z"]]);
+  client.close();
+});
+
+test("bundled and packed: the library's place, or a sentence that says what to do", () => {
+  const esbuild = path.join(folder, "node_modules", "esbuild", "bin", "esbuild");
+  const work = path.join(primary.folder, "bundle");
+  mkdirSync(path.join(work, "app.asar.unpacked"), { recursive: true });
+  writeFileSync(path.join(folder, "bundle.mjs"), 'import { getLoadablePath } from "sqlite-replica"; console.log(getLoadablePath());');
+  const environment = { ...process.env };
+  delete environment.SQLITE_REPLICA_PATH;
+  const run = (file) => execFileSync(process.execPath, [file], { env: environment, encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] }).trim();
+  for (const format of ["esm", "cjs"]) {
+    const file = path.join(work, format === "esm" ? "out.mjs" : "out.cjs");
+    execFileSync(esbuild, ["bundle.mjs", "--bundle", "--platform=node", `--format=${format}`, `--outfile=${file}`, "--log-level=error"], { cwd: folder });
+    assert.throws(() => run(file), /is not in .*mark sqlite-replica as external/);
+    writeFileSync(path.join(work, "replica.so"), "");
+    assert.equal(run(file), path.join(work, "replica.so"));
+    rmSync(path.join(work, "replica.so"));
+  }
+  const packed = path.join(work, "app.asar", "node_modules", "sqlite-replica");
+  cpSync(new URL("packages/npm", root), packed, { recursive: true });
+  writeFileSync(path.join(packed, "replica.so"), "");
+  const unpacked = packed.replace("app.asar", "app.asar.unpacked");
+  mkdirSync(unpacked, { recursive: true });
+  writeFileSync(path.join(unpacked, "replica.so"), "");
+  writeFileSync(path.join(packed, "say.cjs"), 'console.log(require("./index.cjs").getLoadablePath())');
+  assert.equal(run(path.join(packed, "say.cjs")), path.join(unpacked, "replica.so"));
+});
+
+test("the types are those of the package", () => {
+  const typescript = path.join(folder, "node_modules", "typescript", "bin", "tsc");
+  writeFileSync(path.join(folder, "types.mts"), `
+    import Database, { load, getLoadablePath, SqliteError, type Options } from "sqlite-replica";
+    import { connect } from "sqlite-replica/promise";
+    const options: Options = { syncUrl: "http://x", binding: "node:sqlite", replica: { live: true } };
+    const db = new Database("app.db", options);
+    const changes: number = db.prepare("INSERT INTO t VALUES (?)").run(5n).changes;
+    const frame: number | undefined = db.sync().frame_no;
+    const twice = db.transaction((n: number) => n * 2).immediate(2) + changes + (frame ?? 0);
+    load(db); getLoadablePath().length; twice.toFixed();
+    connect("app.db").then(async (other) => (await other.get("SELECT ?", 1)) instanceof SqliteError);
+    // @ts-expect-error: a misspelt option
+    new Database("app.db", { syncurl: "x" });
+  `);
+  execFileSync(process.execPath, [typescript, "--noEmit", "--strict", "--module", "nodenext", "--target", "es2022", "--typeRoots", "none", "types.mts"], { cwd: folder, stdio: "inherit" });
+});
