@@ -512,3 +512,28 @@ fn a_gateway_that_echoes_the_token_does_not_bring_it_into_an_error() {
         assert!(!error.contains("SECRET"), "{before}: {error}");
     }
 }
+
+/// SQLite hands out nothing for a value that it has no memory to convert.
+#[test]
+fn a_value_that_does_not_fit_into_memory_is_an_error_and_not_an_empty_one() {
+    let sqld = Sqld::start();
+    sqld.execute("CREATE TABLE t(x)");
+    let (_folder, db) = empty_place();
+    let mut replica = Shell::attached(&db, &sqld.url());
+    replica.run("PRAGMA hard_heap_limit=6000000");
+    for call in [
+        "SELECT replica_write('INSERT INTO t VALUES (?)', zeroblob(20000000))",
+        "SELECT replica_batch('INSERT INTO t VALUES (?)', zeroblob(20000000))",
+        "SELECT * FROM replica_query('SELECT ?', zeroblob(20000000))",
+    ] {
+        let error = replica.error(call);
+        assert!(error.contains("out of memory"), "{error}");
+    }
+    assert_eq!(sqld.query("SELECT count(*) FROM t")[0][0]["value"], "0");
+    // A blob and a text of no length are still values.
+    let write = "SELECT replica_write('INSERT INTO t VALUES (?), (?)', zeroblob(0), '')";
+    replica.run(write);
+    replica.run("SELECT replica_write('INSERT INTO t VALUES (?)', x'')");
+    let kinds = replica.run("SELECT group_concat(typeof(x) || length(x), ' ') FROM t");
+    assert_eq!(kinds, "blob0 text0 blob0");
+}

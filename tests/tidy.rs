@@ -217,6 +217,83 @@ fn each_tool_stays_in_its_place() {
     none(findings);
 }
 
+/// What a callback may call outside of the guard: what cannot panic, and what
+/// runs under the guard itself.
+const UNGUARDED: &[&str] =
+    &["stack_mark", "report", "code", "unwrap_or", "unwrap_or_else", "from", "load"];
+
+/// A panic in an `extern "C"` function ends the host.
+#[test]
+fn every_callback_runs_under_the_guard() {
+    let mut findings = Vec::new();
+    let mut seen = 0;
+    for source in sources() {
+        for (name, body) in callbacks(&source.code()) {
+            seen += 1;
+            for call in calls_outside_the_guard(&body) {
+                if !UNGUARDED.contains(&call.as_str()) {
+                    findings.push(format!("src/{}: {name} calls {call} unguarded", source.path));
+                }
+            }
+        }
+    }
+    assert!(seen >= 15, "only {seen} callbacks: these are not all");
+    none(findings);
+}
+
+/// Name and body of each function that C calls.
+fn callbacks(code: &str) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for (at, start) in code.match_indices("extern \"C\" fn ") {
+        let rest = &code[at + start.len()..];
+        // A type, `extern "C" fn(…)`, has neither name nor body.
+        if let Some(open) = rest.find('{') {
+            found.push((first_word(rest), between(&rest[open..], '{', '}').to_owned()));
+        }
+    }
+    found
+}
+
+/// What stands between the first opening sign and the one that closes it.
+fn between(text: &str, open: char, close: char) -> &str {
+    let mut depth = 0;
+    for (at, letter) in text.char_indices() {
+        if letter == open {
+            depth += 1;
+        } else if letter == close {
+            depth -= 1;
+            if depth == 0 {
+                return &text[1..at];
+            }
+        }
+    }
+    panic!("an {open} without its {close}")
+}
+
+/// The functions and macros that a body calls, but for those inside of
+/// `guard(…)` and `guard_quietly(…)`.
+fn calls_outside_the_guard(body: &str) -> Vec<String> {
+    let mut calls = Vec::new();
+    let mut rest = body;
+    while let Some(at) = rest.find('(') {
+        let before = rest[..at].trim_end_matches('!');
+        let is_part = |letter: char| letter.is_alphanumeric() || letter == '_';
+        let name = &before[before.trim_end_matches(is_part).len()..];
+        rest = &rest[at..];
+        match name {
+            "guard" | "guard_quietly" | "guarded_step" => {
+                rest = &rest[between(rest, '(', ')').len() + 2..]
+            }
+            "" | "unsafe" | "match" | "if" | "Err" | "Some" | "Ok" => rest = &rest[1..],
+            name => {
+                calls.push(name.to_owned());
+                rest = &rest[1..];
+            }
+        }
+    }
+    calls
+}
+
 #[test]
 fn unsafe_blocks_say_why_they_are_sound() {
     let mut findings = Vec::new();
@@ -294,6 +371,10 @@ fn let_chains(code: &str) -> Vec<usize> {
 
 #[test]
 fn the_rules_see_what_they_should() {
+    let code = "unsafe extern \"C\" fn f(a: u8) -> u8 { let b = guard(|| g(h())); k(b); m!(1) }";
+    let found = callbacks(code);
+    assert_eq!(found[0].0, "f");
+    assert_eq!(calls_outside_the_guard(&found[0].1), ["k", "m"]);
     assert_eq!(let_chains("if a\n && let Some(b) = c {"), [2]);
     assert_eq!(let_chains("if let Some(b) = c\n && b {"), [1]);
     assert_eq!(let_chains("if let Some(b) = c(d && e) {\n f && g }").len(), 0);

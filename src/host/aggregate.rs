@@ -88,48 +88,82 @@ unsafe extern "C" fn step(
     values: *mut *mut sqlite3_value,
 ) {
     let mark = stack_mark();
-    // SAFETY: SQLite passes the pointer given at registration.
-    let function = unsafe { &*sqlite!(user_data(context)).cast::<Function>() };
-    // SAFETY: SQLite zeroes the memory when it first hands it out.
-    let slot = unsafe { slot(context, size_of::<*mut Group>()) };
-    // SAFETY: NULL, or the memory of this group.
-    let Some(slot) = (unsafe { slot.as_mut() }) else {
-        let error = Error::new(Kind::Local, "out of memory");
-        // SAFETY: the context of this call.
-        return unsafe { set_error(context, function.name, &error) };
-    };
-    if slot.is_null() {
-        *slot = Box::into_raw(Box::new(Group { aggregate: None, mark }));
-        let started = guard(|| Ok((function.start)()));
-        // SAFETY: just made.
-        unsafe { (**slot).aggregate = started.ok() };
+    guard_quietly(|| {
+        // SAFETY: SQLite passes the pointer given at registration, the context
+        // and the values of this call.
+        unsafe {
+            let function = &*sqlite!(user_data(context)).cast::<Function>();
+            let taken = group(context, function, mark)
+                .and_then(|group| take(group, || arguments(count, values)));
+            if let Err(error) = taken {
+                set_error(context, function.name, &error);
+            }
+        }
+    });
+}
+
+/// The group that a step belongs to; made by the first one.
+///
+/// # Safety
+/// `context` is the one of the running callback, which has the group to itself.
+unsafe fn group<'a>(
+    context: *mut sqlite3_context,
+    function: &Function,
+    mark: usize,
+) -> Result<&'a mut Group> {
+    // SAFETY: promised by the caller. SQLite zeroes the memory when it first
+    // hands it out: NULL, or the memory of this group. `finish` alone frees
+    // what is boxed here.
+    unsafe {
+        let Some(slot) = slot(context, size_of::<*mut Group>()).as_mut() else {
+            return Err(Error::new(Kind::Local, "out of memory"));
+        };
+        if slot.is_null() {
+            *slot = Box::into_raw(Box::new(Group { aggregate: None, mark }));
+            (**slot).aggregate = Some(guard(|| Ok((function.start)()))?);
+        }
+        (**slot).mark = mark;
+        Ok(&mut **slot)
     }
-    // SAFETY: made above or by an earlier step, freed by `finish` alone.
-    let group = unsafe { &mut **slot };
-    group.mark = mark;
-    let Some(aggregate) = &mut group.aggregate else { return };
-    // SAFETY: the values live as long as this call.
-    let outcome = guard(|| aggregate.step(&unsafe { arguments(count, values) }));
-    if let Err(error) = outcome {
+}
+
+/// One row. After an error the group takes no more.
+fn take<'a>(
+    group: &mut Group,
+    arguments: impl FnOnce() -> Result<Vec<Argument<'a>>>,
+) -> Result<()> {
+    let Some(aggregate) = &mut group.aggregate else { return Ok(()) };
+    let outcome = guard(|| aggregate.step(&arguments()?));
+    if outcome.is_err() {
         let failed = group.aggregate.take();
         guard_quietly(|| drop(failed));
-        // SAFETY: the context of this call.
-        unsafe { set_error(context, function.name, &error) };
     }
+    outcome
 }
 
 unsafe extern "C" fn finish(context: *mut sqlite3_context) {
     let mark = stack_mark();
-    // SAFETY: SQLite passes the pointer given at registration.
-    let function = unsafe { &*sqlite!(user_data(context)).cast::<Function>() };
-    // SAFETY: size 0 allocates nothing: NULL if there was no step. The group
-    // was boxed by `step` and is taken out of the memory here, once.
-    let group = unsafe {
-        let slot = slot(context, 0);
-        let group = slot.as_mut().map(|slot| std::mem::replace(slot, std::ptr::null_mut()));
-        group.filter(|group| !group.is_null()).map(|group| Box::from_raw(group))
-    };
-    let outcome = guard(move || match group {
+    guard_quietly(|| {
+        // SAFETY: SQLite passes the pointer given at registration and the
+        // context of this call. Size 0 allocates nothing: NULL if there was no
+        // step. The group was boxed by `group` and is taken out of the memory
+        // here, once.
+        unsafe {
+            let function = &*sqlite!(user_data(context)).cast::<Function>();
+            let slot = slot(context, 0);
+            let group = slot.as_mut().map(|slot| std::mem::replace(slot, std::ptr::null_mut()));
+            let group = group.filter(|group| !group.is_null()).map(|group| Box::from_raw(group));
+            match guard(|| end(function, group, mark)) {
+                Ok(Some(output)) => set_result(context, &output),
+                Ok(None) => {}
+                Err(error) => set_error(context, function.name, &error),
+            }
+        }
+    });
+}
+
+fn end(function: &Function, group: Option<Box<Group>>, mark: usize) -> Result<Option<Output>> {
+    match group {
         // The tidying up frees what steps have made: without a step, this is
         // the end of a query.
         None => (function.start)().finish().map(Some),
@@ -140,14 +174,6 @@ unsafe extern "C" fn finish(context: *mut sqlite3_context) {
                 None => Ok(None),
             }
         }
-    });
-    // SAFETY: the context of this call.
-    unsafe {
-        match outcome {
-            Ok(Some(output)) => set_result(context, &output),
-            Ok(None) => {}
-            Err(error) => set_error(context, function.name, &error),
-        }
     }
 }
 
@@ -157,7 +183,8 @@ fn finish_group(mut aggregate: Box<dyn Aggregate>, depth: usize) -> Result<Optio
         return aggregate.finish().map(Some);
     }
     drop(aggregate);
-    // Nobody reads this after an error. If somebody does, it was none.
+    // After an error SQLite drops this result. If it is shown, the measurement
+    // of the stack was wrong.
     Err(Error::new(Kind::Interrupted, "the statement was abandoned, and nothing took effect"))
 }
 
@@ -190,15 +217,23 @@ struct Depths {
 
 impl Depths {
     fn of_this_sqlite() -> Result<Depths> {
-        static DEPTHS: OnceLock<Option<Depths>> = OnceLock::new();
-        let measured = *DEPTHS.get_or_init(|| measure().ok());
-        measured.filter(Depths::differ).ok_or_else(|| {
-            Error::new(
-                Kind::Local,
-                "this SQLite does not let an aggregate know whether its query succeeded, so that \
-                 nothing was sent; call replica_write() for each row",
-            )
-        })
+        // What failed for want of memory may succeed the next time.
+        static DEPTHS: OnceLock<Depths> = OnceLock::new();
+        let measured = match DEPTHS.get() {
+            Some(depths) => *depths,
+            None => *DEPTHS.get_or_init({
+                let measured = measure()?;
+                move || measured
+            }),
+        };
+        if measured.differ() {
+            return Ok(measured);
+        }
+        Err(Error::new(
+            Kind::Local,
+            "this SQLite does not let an aggregate know whether its query succeeded, so nothing was \
+             sent; call replica_write() for each row",
+        ))
     }
 
     /// Compilers may align the stack to 64 bytes here and there.
@@ -208,6 +243,23 @@ impl Depths {
 
     fn is_end_of_query(&self, depth: usize) -> bool {
         depth.abs_diff(self.end_of_query) <= 64
+    }
+}
+
+/// While it lives, every end counts as the end of a query: on a path that
+/// leaves the measurement by a panic, too.
+struct Measuring;
+
+impl Measuring {
+    fn begin() -> Measuring {
+        MEASURING.set(true);
+        Measuring
+    }
+}
+
+impl Drop for Measuring {
+    fn drop(&mut self) {
+        MEASURING.set(false);
     }
 }
 
@@ -225,16 +277,19 @@ fn measure() -> Result<Depths> {
     const ROWS: &str = "(SELECT 1 AS x UNION ALL SELECT 2)";
     let memory = Connection::open_in_memory()?;
     create(memory.as_host(), "measure", Box::new(|| Box::new(Nothing)))?;
-    MEASURING.set(true);
+    let _measuring = Measuring::begin();
     let good = memory.query(&format!("SELECT measure(x) FROM {ROWS}"));
     let end_of_query = LAST_DEPTH.get();
     // The second row overflows, after the first one has been a step.
     let overflow = "CASE x WHEN 1 THEN 1 ELSE abs(-9223372036854775807 - 1) END";
     let bad = memory.query(&format!("SELECT measure({overflow}) FROM {ROWS}"));
     let tidying_up = LAST_DEPTH.get();
-    MEASURING.set(false);
     if good.is_err() || bad.is_ok() {
-        return Err(Error::new(Kind::Local, "the measurement failed"));
+        return Err(Error::new(
+            Kind::Local,
+            "it cannot be told whether the query succeeded (out of memory?), so nothing was sent; \
+             try again",
+        ));
     }
     Ok(Depths { end_of_query, tidying_up })
 }

@@ -1,7 +1,6 @@
 //! Scalar SQL functions with Rust closures as bodies.
 
 use std::ffi::{CString, c_int, c_void};
-use std::ptr;
 
 use super::api::{rc, sqlite, sqlite3_context, sqlite3_value};
 use super::connection::HostDb;
@@ -58,22 +57,22 @@ unsafe extern "C" fn call(
     count: c_int,
     values: *mut *mut sqlite3_value,
 ) {
-    // SAFETY: SQLite passes the pointer given at registration.
-    let function = unsafe { &*sqlite!(user_data(context)).cast::<Function>() };
-    // SAFETY: the values live as long as this call.
-    let outcome = guard(|| (function.body)(&unsafe { arguments(count, values) }));
-    // SAFETY: the context of this call.
-    unsafe {
-        match outcome {
-            Ok(output) => set_result(context, &output),
-            Err(error) => set_error(context, function.name, &error),
+    guard_quietly(|| {
+        // SAFETY: SQLite passes the pointer given at registration.
+        let function = unsafe { &*sqlite!(user_data(context)).cast::<Function>() };
+        // SAFETY: the values live as long as this call.
+        let outcome = guard(|| (function.body)(&unsafe { arguments(count, values) }?));
+        // SAFETY: the context of this call.
+        unsafe {
+            match outcome {
+                Ok(output) => set_result(context, &output),
+                Err(error) => set_error(context, function.name, &error),
+            }
         }
-    }
+    });
 }
 
 unsafe extern "C" fn destroy(function: *mut c_void) {
-    if !ptr::eq(function, ptr::null()) {
-        // SAFETY: made by `create`, destroyed once.
-        guard_quietly(|| drop(unsafe { Box::from_raw(function.cast::<Function>()) }));
-    }
+    // SAFETY: made by `create`, destroyed once.
+    guard_quietly(|| drop(unsafe { Box::from_raw(function.cast::<Function>()) }));
 }

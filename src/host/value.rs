@@ -4,7 +4,7 @@ use std::ffi::c_int;
 use std::slice;
 
 use super::api::{sqlite, sqlite3_context, sqlite3_value};
-use crate::error::Error;
+use crate::error::{Error, Kind, Result};
 
 /// An SQL value that a function or table got as an argument, borrowed for the
 /// time of the call.
@@ -52,11 +52,15 @@ const JSON_SUBTYPE: u32 = b'J' as u32;
 
 const UTF8: u8 = 1;
 
-/// Reads the arguments of a callback.
+/// Reads the arguments of a callback. Fails where SQLite has no memory to hand
+/// one out: what is left of it would be an empty value.
 ///
 /// # Safety
 /// `values` points to `count` values that stay valid for `'a`.
-pub unsafe fn arguments<'a>(count: c_int, values: *mut *mut sqlite3_value) -> Vec<Argument<'a>> {
+pub unsafe fn arguments<'a>(
+    count: c_int,
+    values: *mut *mut sqlite3_value,
+) -> Result<Vec<Argument<'a>>> {
     (0..usize::try_from(count).unwrap_or(0))
         // SAFETY: promised by the caller.
         .map(|i| unsafe { argument(*values.add(i)) })
@@ -65,34 +69,41 @@ pub unsafe fn arguments<'a>(count: c_int, values: *mut *mut sqlite3_value) -> Ve
 
 /// # Safety
 /// `value` is a value that stays valid and unconverted for `'a`.
-unsafe fn argument<'a>(value: *mut sqlite3_value) -> Argument<'a> {
-    // SAFETY: promised by the caller. The text pointer is asked for before the
-    // length, as sqlite.org/c3ref/value_blob.html wants.
+unsafe fn argument<'a>(value: *mut sqlite3_value) -> Result<Argument<'a>> {
+    // SAFETY: promised by the caller. The pointer is asked for before the
+    // length, as sqlite.org/c3ref/value_blob.html wants; a blob's length may be
+    // asked for before that too, because nothing converts a blob.
     unsafe {
-        match sqlite!(value_type(value)) {
+        Ok(match sqlite!(value_type(value)) {
             INTEGER => Argument::Integer(sqlite!(value_int64(value))),
             FLOAT => Argument::Real(sqlite!(value_double(value))),
             TEXT => {
+                // Also an empty text has a NUL behind it to point to.
                 let start = sqlite!(value_text(value));
-                Argument::Text(bytes(start, sqlite!(value_bytes(value))))
+                Argument::Text(bytes(start, sqlite!(value_bytes(value)), start.is_null())?)
             }
             BLOB => {
+                // Zeros that are only counted are written out by value_blob().
+                let length = sqlite!(value_bytes(value));
                 let start = sqlite!(value_blob(value)).cast::<u8>();
-                Argument::Blob(bytes(start, sqlite!(value_bytes(value))))
+                Argument::Blob(bytes(start, length, start.is_null() && length > 0)?)
             }
             _ => Argument::Null,
-        }
+        })
     }
 }
 
 /// # Safety
 /// `start` is NULL or points to `length` bytes that stay valid for `'a`.
-unsafe fn bytes<'a>(start: *const u8, length: c_int) -> &'a [u8] {
-    match usize::try_from(length) {
+unsafe fn bytes<'a>(start: *const u8, length: c_int, is_missing: bool) -> Result<&'a [u8]> {
+    if is_missing {
+        return Err(Error::new(Kind::Local, "out of memory: an argument cannot be read"));
+    }
+    Ok(match usize::try_from(length) {
         // SAFETY: promised by the caller.
         Ok(length) if !start.is_null() => unsafe { slice::from_raw_parts(start, length) },
         _ => &[],
-    }
+    })
 }
 
 /// Makes `output` the result of a function or of a table's column.

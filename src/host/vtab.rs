@@ -10,7 +10,7 @@ use super::api::{
 };
 use super::connection::HostDb;
 use super::guard::{guard, guard_quietly};
-use super::value::{Argument, Output, arguments, set_error, set_result};
+use super::value::{Argument, Output, arguments, set_result};
 use crate::error::{Error, Kind, Result};
 
 /// What makes a table.
@@ -126,42 +126,60 @@ unsafe extern "C" fn connect(
     _argc: c_int,
     _argv: *const *const c_char,
     instance: *mut *mut sqlite3_vtab,
-    _message: *mut *mut c_char,
+    message: *mut *mut c_char,
 ) -> c_int {
-    let table = aux.cast_const().cast::<SharedTable>();
-    // SAFETY: `aux` is the box of `create`, which outlives its instances.
-    let schema = CString::new(unsafe { (*table).schema() }).unwrap_or_default();
-    // SAFETY: inside xConnect, as both functions demand.
-    let code = unsafe {
-        sqlite!(vtab_config(db, VTAB_DIRECTONLY));
-        sqlite!(declare_vtab(db, schema.as_ptr()))
-    };
-    if code == rc::OK {
+    let connected = guard(|| {
+        let table = aux.cast_const().cast::<SharedTable>();
+        // SAFETY: `aux` is the box of `create`, which outlives its instances.
+        let (name, schema) = unsafe { ((*table).name(), (*table).schema()) };
+        let schema = CString::new(schema).unwrap_or_default();
+        // SAFETY: inside xConnect, as both functions demand.
+        let code = unsafe {
+            sqlite!(vtab_config(db, VTAB_DIRECTONLY));
+            sqlite!(declare_vtab(db, schema.as_ptr()))
+        };
+        if code != rc::OK {
+            let text = format!("{name}: SQLite refused its columns (code {code})");
+            return Err(Error::new(Kind::Local, text));
+        }
         // SAFETY: zero is a valid value for SQLite's part, which it fills in;
         // `disconnect` frees the box.
         unsafe {
             *instance =
                 Box::into_raw(Box::new(Instance { base: std::mem::zeroed(), table })).cast();
         }
-    }
-    code
+        Ok(())
+    });
+    let Err(error) = connected else { return rc::OK };
+    // SAFETY: a place for a string that SQLite frees.
+    guard_quietly(|| unsafe { *message = sqlite_string(&error.to_string()) });
+    error.code()
 }
 
 unsafe extern "C" fn disconnect(instance: *mut sqlite3_vtab) -> c_int {
     // SAFETY: made by `connect`, disconnected once.
-    drop(unsafe { Box::from_raw(instance.cast::<Instance>()) });
+    guard_quietly(|| drop(unsafe { Box::from_raw(instance.cast::<Instance>()) }));
     rc::OK
 }
 
-/// Every hidden column that the query binds becomes an argument of xFilter, in
-/// the order of the columns; `idxNum` has a bit for each.
 unsafe extern "C" fn best_index(
     instance: *mut sqlite3_vtab,
     info: *mut sqlite3_index_info,
 ) -> c_int {
-    // SAFETY: SQLite passes its own structures with the lengths beside them.
-    let (table, info, constraints, usages) = unsafe {
-        let info = &mut *info;
+    // SAFETY: SQLite passes an instance of ours and its own structure.
+    let planned = guard(|| Ok(unsafe { plan(instance, &mut *info) }));
+    // SAFETY: an instance of ours.
+    planned.unwrap_or_else(|error| unsafe { report(instance, &error) })
+}
+
+/// Every hidden column that the query binds becomes an argument of xFilter, in
+/// the order of the columns; `idxNum` has a bit for each.
+///
+/// # Safety
+/// `instance` is one of ours, `info` has the lengths beside its arrays.
+unsafe fn plan(instance: *mut sqlite3_vtab, info: &mut sqlite3_index_info) -> c_int {
+    // SAFETY: promised by the caller.
+    let (table, constraints, usages) = unsafe {
         let count = usize::try_from(info.nConstraint).unwrap_or(0);
         let (constraints, usages) = match count {
             0 => (&[][..], &mut [][..]),
@@ -170,7 +188,7 @@ unsafe extern "C" fn best_index(
                 slice::from_raw_parts_mut(info.aConstraintUsage, count),
             ),
         };
-        (&*(*instance.cast::<Instance>()).table, info, constraints, usages)
+        (&*(*instance.cast::<Instance>()).table, constraints, usages)
     };
     let visible = table.visible_columns();
     let mut position = 0;
@@ -198,16 +216,18 @@ unsafe extern "C" fn best_index(
 }
 
 unsafe extern "C" fn open(
-    _instance: *mut sqlite3_vtab,
+    instance: *mut sqlite3_vtab,
     cursor: *mut *mut sqlite3_vtab_cursor,
 ) -> c_int {
     // SAFETY: zero is a valid value for SQLite's part; `close` frees the box.
-    unsafe {
+    let opened = guard(|| unsafe {
         let base = std::mem::zeroed();
         let new = Box::new(Cursor { base, rows: None, current: None, rowid: 0 });
         *cursor = Box::into_raw(new).cast();
-    }
-    rc::OK
+        Ok(rc::OK)
+    });
+    // SAFETY: an instance of ours.
+    opened.unwrap_or_else(|error| unsafe { report(instance, &error) })
 }
 
 unsafe extern "C" fn close(cursor: *mut sqlite3_vtab_cursor) -> c_int {
@@ -224,32 +244,37 @@ unsafe extern "C" fn filter(
     values: *mut *mut sqlite3_value,
 ) -> c_int {
     // SAFETY: SQLite passes a cursor of ours and values for this call.
-    let (cursor, table, values) = unsafe {
-        let cursor = &mut *cursor.cast::<Cursor>();
-        let instance = cursor.base.pVtab.cast::<Instance>();
-        (cursor, &*(*instance).table, arguments(count, values))
-    };
-    let mut values = values.into_iter();
-    let by_column: Vec<Option<Argument>> = (0..table.hidden_columns())
-        .map(|hidden| if given & (1 << hidden) != 0 { values.next() } else { None })
-        .collect();
-    cursor.rowid = 0;
-    cursor.current = None;
-    step(cursor, |cursor| {
-        cursor.rows = Some(table.rows(&by_column)?);
-        Ok(())
-    })
+    unsafe {
+        guarded_step(cursor, |cursor| {
+            let table = &*(*cursor.base.pVtab.cast::<Instance>()).table;
+            let mut values = arguments(count, values)?.into_iter();
+            let by_column: Vec<Option<Argument>> = (0..table.hidden_columns())
+                .map(|hidden| if given & (1 << hidden) != 0 { values.next() } else { None })
+                .collect();
+            cursor.rowid = 0;
+            cursor.current = None;
+            cursor.rows = Some(table.rows(&by_column)?);
+            Ok(())
+        })
+    }
 }
 
 unsafe extern "C" fn next(cursor: *mut sqlite3_vtab_cursor) -> c_int {
     // SAFETY: a cursor of ours.
-    step(unsafe { &mut *cursor.cast::<Cursor>() }, |_| Ok(()))
+    unsafe { guarded_step(cursor, |_| Ok(())) }
 }
 
-/// Runs `before`, then moves to the next row; an error goes where SQLite looks
-/// for it.
-fn step(cursor: &mut Cursor, before: impl FnOnce(&mut Cursor) -> Result<()>) -> c_int {
+/// Runs `before`, then moves to the next row, under the guard.
+///
+/// # Safety
+/// `cursor` is one of ours.
+unsafe fn guarded_step(
+    cursor: *mut sqlite3_vtab_cursor,
+    before: impl FnOnce(&mut Cursor) -> Result<()>,
+) -> c_int {
     let outcome = guard(|| {
+        // SAFETY: promised by the caller.
+        let cursor = unsafe { &mut *cursor.cast::<Cursor>() };
         before(cursor)?;
         cursor.current = match &mut cursor.rows {
             Some(rows) => rows.next()?,
@@ -259,20 +284,30 @@ fn step(cursor: &mut Cursor, before: impl FnOnce(&mut Cursor) -> Result<()>) -> 
         Ok(())
     });
     let Err(error) = outcome else { return rc::OK };
-    // SAFETY: pVtab points to the instance of this cursor; its message is
-    // NULL or was made by SQLite's allocator.
-    unsafe {
-        let instance = cursor.base.pVtab.cast::<Instance>();
+    // SAFETY: the instance of this cursor.
+    unsafe { report((*cursor).pVtab, &error) }
+}
+
+/// Puts an error where SQLite looks for it; its code.
+///
+/// # Safety
+/// `instance` is one of ours; its message is NULL or was made by SQLite's
+/// allocator.
+unsafe fn report(instance: *mut sqlite3_vtab, error: &Error) -> c_int {
+    // SAFETY: promised by the caller.
+    guard_quietly(|| unsafe {
+        let instance = instance.cast::<Instance>();
         let text = format!("{}: {error}", (*(*instance).table).name());
         sqlite!(free((*instance).base.zErrMsg.cast()));
         (*instance).base.zErrMsg = sqlite_string(&text);
-    }
+    });
     error.code()
 }
 
 unsafe extern "C" fn eof(cursor: *mut sqlite3_vtab_cursor) -> c_int {
     // SAFETY: a cursor of ours.
-    c_int::from(unsafe { (*cursor.cast::<Cursor>()).current.is_none() })
+    let at_end = guard(|| Ok(unsafe { (*cursor.cast::<Cursor>()).current.is_none() }));
+    c_int::from(at_end.unwrap_or(true))
 }
 
 unsafe extern "C" fn column(
@@ -280,22 +315,24 @@ unsafe extern "C" fn column(
     context: *mut sqlite3_context,
     number: c_int,
 ) -> c_int {
-    // SAFETY: a cursor of ours and the context of this call.
-    unsafe {
-        let cursor = &*cursor.cast::<Cursor>();
-        let cell =
-            usize::try_from(number).ok().and_then(|number| cursor.current.as_ref()?.get(number));
-        match cell {
-            Some(cell) => set_result(context, cell),
-            None if cursor.current.is_some() => set_result(context, &Output::Null),
-            None => set_error(context, "replica", &Error::new(Kind::Panic, "no current row")),
+    let told = guard(|| {
+        // SAFETY: a cursor of ours and the context of this call.
+        unsafe {
+            let cursor = &*cursor.cast::<Cursor>();
+            let Some(row) = &cursor.current else {
+                return Err(Error::new(Kind::Panic, "internal error: no current row"));
+            };
+            let cell = usize::try_from(number).ok().and_then(|number| row.get(number));
+            set_result(context, cell.unwrap_or(&Output::Null));
         }
-    }
-    rc::OK
+        Ok(rc::OK)
+    });
+    // SAFETY: the instance of this cursor.
+    told.unwrap_or_else(|error| unsafe { report((*cursor).pVtab, &error) })
 }
 
 unsafe extern "C" fn rowid(cursor: *mut sqlite3_vtab_cursor, rowid: *mut i64) -> c_int {
     // SAFETY: a cursor of ours and a place for the number.
-    unsafe { *rowid = (*cursor.cast::<Cursor>()).rowid };
+    guard_quietly(|| unsafe { *rowid = (*cursor.cast::<Cursor>()).rowid });
     rc::OK
 }
