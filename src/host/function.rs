@@ -3,6 +3,7 @@
 use std::ffi::{CString, c_int, c_void};
 
 use super::api::{rc, sqlite, sqlite3_context, sqlite3_value};
+use super::call::Call;
 use super::connection::HostDb;
 use super::guard::{guard, guard_quietly};
 use super::value::{Argument, Output, arguments, set_error, set_result};
@@ -18,7 +19,7 @@ const SUBTYPE: c_int = 0x0010_0000;
 const RESULT_SUBTYPE: c_int = 0x0100_0000;
 
 /// What runs when SQL calls the function.
-pub type Body = Box<dyn Fn(&[Argument]) -> Result<Output>>;
+pub type Body = Box<dyn Fn(Call<'_>, &[Argument]) -> Result<Output>>;
 
 struct Function {
     name: &'static str,
@@ -60,8 +61,9 @@ unsafe extern "C" fn call(
     guard_quietly(|| {
         // SAFETY: SQLite passes the pointer given at registration.
         let function = unsafe { &*sqlite!(user_data(context)).cast::<Function>() };
-        // SAFETY: the values live as long as this call.
-        let outcome = guard(|| (function.body)(&unsafe { arguments(count, values) }?));
+        // SAFETY: the values and the context live as long as this call.
+        let outcome =
+            guard(|| unsafe { (function.body)(Call::new(context), &arguments(count, values)?) });
         // SAFETY: the context of this call.
         unsafe {
             match outcome {

@@ -7,6 +7,7 @@
 
 pub mod aggregate;
 mod api;
+pub mod call;
 pub mod connection;
 pub mod entry;
 pub mod file;

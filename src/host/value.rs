@@ -25,6 +25,7 @@ pub enum Output {
     Integer(i64),
     Real(f64),
     Text(String),
+    Blob(Vec<u8>),
     /// JSON text with the subtype that makes `json()` and `->>` nest it.
     Json(String),
 }
@@ -119,6 +120,7 @@ pub unsafe fn set_result(context: *mut sqlite3_context, output: &Output) {
             Output::Integer(value) => sqlite!(result_int64(context, *value)),
             Output::Real(value) => sqlite!(result_double(context, *value)),
             Output::Text(text) => set_text(context, text),
+            Output::Blob(bytes) => set_blob(context, bytes),
             Output::Json(text) => {
                 set_text(context, text);
                 sqlite!(result_subtype(context, JSON_SUBTYPE));
@@ -127,17 +129,28 @@ pub unsafe fn set_result(context: *mut sqlite3_context, output: &Output) {
     }
 }
 
+/// `SQLITE_TRANSIENT`: SQLite copies what it is given.
+fn transient() -> Option<unsafe extern "C" fn(*mut std::ffi::c_void)> {
+    // SAFETY: -1 as sqlite.org/c3ref/c_static.html has it, never called as a
+    // function.
+    unsafe { std::mem::transmute(-1_isize) }
+}
+
 /// # Safety
 /// `context` is the one of the running callback.
 unsafe fn set_text(context: *mut sqlite3_context, text: &str) {
-    // SAFETY: -1 is SQLITE_TRANSIENT (sqlite.org/c3ref/c_static.html), never
-    // called as a function.
-    let transient = unsafe {
-        std::mem::transmute::<isize, Option<unsafe extern "C" fn(*mut std::ffi::c_void)>>(-1)
-    };
     // SAFETY: pointer and length describe `text`.
     unsafe {
-        sqlite!(result_text64(context, text.as_ptr().cast(), text.len() as u64, transient, UTF8));
+        sqlite!(result_text64(context, text.as_ptr().cast(), text.len() as u64, transient(), UTF8));
+    }
+}
+
+/// # Safety
+/// `context` is the one of the running callback.
+unsafe fn set_blob(context: *mut sqlite3_context, bytes: &[u8]) {
+    // SAFETY: pointer and length describe `bytes`.
+    unsafe {
+        sqlite!(result_blob64(context, bytes.as_ptr().cast(), bytes.len() as u64, transient()));
     }
 }
 

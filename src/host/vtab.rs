@@ -18,7 +18,7 @@ pub trait Table {
     fn name(&self) -> &'static str;
 
     /// `CREATE TABLE x(...)`; hidden columns stand last.
-    fn schema(&self) -> &'static str;
+    fn schema(&self) -> &str;
 
     /// Columns before the hidden ones.
     fn visible_columns(&self) -> usize;
@@ -29,6 +29,12 @@ pub trait Table {
 
     fn hidden_columns(&self) -> usize {
         0
+    }
+
+    /// Whether reading it does something that lasts. Then one scan does not do
+    /// the same twice: SQLite may ask again for each row of another table.
+    fn acts(&self) -> bool {
+        false
     }
 }
 
@@ -59,6 +65,23 @@ struct Cursor {
     rows: Option<Box<dyn Rows>>,
     current: Option<Vec<Output>>,
     rowid: i64,
+    /// What was asked for before, where the table acts.
+    asked: Vec<String>,
+}
+
+impl Cursor {
+    /// Refuses what this scan has asked for before.
+    fn ask_once(&mut self, arguments: &[Option<Argument>]) -> Result<()> {
+        let asked = format!("{arguments:?}");
+        if self.asked.contains(&asked) {
+            let text = "the statement asks for the same a second time, for a row of another table; \
+                        it was done once and not again: read this table alone, or in a \
+                        MATERIALIZED subquery";
+            return Err(Error::new(Kind::Misuse, text));
+        }
+        self.asked.push(asked);
+        Ok(())
+    }
 }
 
 /// `SQLITE_VTAB_DIRECTONLY`: not from triggers or views.
@@ -210,8 +233,10 @@ unsafe fn plan(instance: *mut sqlite3_vtab, info: &mut sqlite3_index_info) -> c_
         usages[i].omit = 1;
         info.idxNum |= 1 << hidden;
     }
-    info.estimatedCost = 1000.0;
-    info.estimatedRows = 100;
+    // What acts is wanted first, once.
+    let (cost, rows) = if table.acts() { (1.0, 1) } else { (1000.0, 100) };
+    info.estimatedCost = cost;
+    info.estimatedRows = rows;
     rc::OK
 }
 
@@ -222,7 +247,7 @@ unsafe extern "C" fn open(
     // SAFETY: zero is a valid value for SQLite's part; `close` frees the box.
     let opened = guard(|| unsafe {
         let base = std::mem::zeroed();
-        let new = Box::new(Cursor { base, rows: None, current: None, rowid: 0 });
+        let new = Box::new(Cursor { base, rows: None, current: None, rowid: 0, asked: Vec::new() });
         *cursor = Box::into_raw(new).cast();
         Ok(rc::OK)
     });
@@ -253,6 +278,9 @@ unsafe extern "C" fn filter(
                 .collect();
             cursor.rowid = 0;
             cursor.current = None;
+            if table.acts() {
+                cursor.ask_once(&by_column)?;
+            }
             cursor.rows = Some(table.rows(&by_column)?);
             Ok(())
         })

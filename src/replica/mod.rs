@@ -58,6 +58,11 @@ impl Replica {
         self.process != std::process::id()
     }
 
+    /// Whether results in JSON have integers as text.
+    pub fn integers_as_text(&self) -> bool {
+        self.options.integers_as_text
+    }
+
     /// Replaces the token of all later requests.
     pub fn set_token(&self, token: Option<String>) -> Result<()> {
         if token.is_some() {

@@ -42,6 +42,8 @@ pub struct Options {
     pub token_file: Option<PathBuf>,
     /// Lets a token go over plain HTTP to another machine.
     pub token_over_http: bool,
+    /// Results in JSON have integers as text.
+    pub integers_as_text: bool,
 }
 
 impl Default for Options {
@@ -62,6 +64,7 @@ impl Default for Options {
             new_primary: false,
             token_file: None,
             token_over_http: false,
+            integers_as_text: false,
         }
     }
 }

@@ -55,6 +55,27 @@ impl<'a> Parameters<'a> {
     }
 }
 
+/// The same, apart from the text they were read from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NamedParameters {
+    count: usize,
+    names: Vec<(String, usize)>,
+}
+
+impl Parameters<'_> {
+    pub fn keep(&self) -> NamedParameters {
+        let names = self.names.iter().map(|(name, number)| ((*name).to_owned(), *number));
+        NamedParameters { count: self.count, names: names.collect() }
+    }
+}
+
+impl NamedParameters {
+    pub fn borrow(&self) -> Parameters<'_> {
+        let names = self.names.iter().map(|(name, number)| (name.as_str(), *number));
+        Parameters { count: self.count, names: names.collect() }
+    }
+}
+
 /// The arguments that a call gives.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Arguments {

@@ -1,23 +1,28 @@
-//! The aggregate `replica_batch(sql [, arg ...])`.
+//! The aggregates `replica_batch(sql [, arg ...])` and `replica_batch_args(sql,
+//! args)`.
 
 use std::rc::Rc;
 
 use super::arguments::{text, values};
+use super::values::from_json;
 use super::{Connection, json};
 use crate::error::{Error, Kind, Result};
 use crate::host::aggregate::Aggregate;
 use crate::host::value::{Argument, Output};
 use crate::replica::{Batch, BatchReport};
+use crate::sqltext::parameters::Arguments;
 
 /// One batch for each group of rows.
 pub struct BatchOfRows {
     connection: Rc<Connection>,
     batch: Option<Batch>,
+    /// The arguments of a statement come as one JSON text.
+    as_json: bool,
 }
 
 impl BatchOfRows {
-    pub fn new(connection: Rc<Connection>) -> BatchOfRows {
-        BatchOfRows { connection, batch: None }
+    pub fn new(connection: Rc<Connection>, as_json: bool) -> BatchOfRows {
+        BatchOfRows { connection, batch: None, as_json }
     }
 
     fn abandon(&mut self) {
@@ -36,7 +41,8 @@ impl Aggregate for BatchOfRows {
             return Err(Error::new(Kind::BadArgument, "the SQL text is missing"));
         };
         let sql = text("sql", sql)?;
-        let args = values(args)?;
+        let args =
+            if self.as_json { from_json(args.first())? } else { Arguments::Listed(values(args)?) };
         let batch = self.batch.get_or_insert_default();
         self.connection.with_replica(|replica| replica.batch_row(batch, sql, args))
     }
@@ -47,7 +53,7 @@ impl Aggregate for BatchOfRows {
             None => BatchReport::empty(),
         };
         self.batch = None;
-        Ok(Output::Json(json::batch(&report)))
+        Ok(Output::Json(json::batch(&report, self.connection.style())))
     }
 }
 

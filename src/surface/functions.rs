@@ -1,6 +1,7 @@
 //! The table of SQL functions, and their bodies.
 
 use super::arguments::{frame_no, optional_text, seconds, text, values};
+use super::values::from_json;
 use super::{Connection, json, let_go, options};
 use crate::error::{Error, Kind, Result};
 use crate::host::value::{Argument, Output};
@@ -15,23 +16,26 @@ pub struct Function {
     pub name: &'static str,
     /// Numbers of arguments that it takes; -1 is any number.
     pub arities: &'static [i32],
+    /// It does something on the primary: for one row of a statement once.
+    pub once: bool,
     pub body: Body,
 }
 
 pub const ALL: &[Function] = &[
-    Function { name: "replica_attach", arities: &[0, 1, 2, 3], body: attach },
-    Function { name: "replica_begin", arities: &[0, 1], body: begin },
-    Function { name: "replica_commit", arities: &[0], body: commit },
-    Function { name: "replica_debug", arities: &[0], body: debug },
-    Function { name: "replica_detach", arities: &[0], body: detach },
-    Function { name: "replica_promote", arities: &[0], body: promote },
-    Function { name: "replica_rollback", arities: &[0], body: rollback },
-    Function { name: "replica_set_token", arities: &[1], body: set_token },
-    Function { name: "replica_status", arities: &[0], body: status },
-    Function { name: "replica_sync", arities: &[0, 1], body: sync },
-    Function { name: "replica_version", arities: &[0], body: version },
-    Function { name: "replica_wait", arities: &[1, 2], body: wait },
-    Function { name: "replica_write", arities: &[-1], body: write },
+    Function { name: "replica_attach", arities: &[0, 1, 2, 3], once: false, body: attach },
+    Function { name: "replica_begin", arities: &[0, 1], once: true, body: begin },
+    Function { name: "replica_commit", arities: &[0], once: true, body: commit },
+    Function { name: "replica_debug", arities: &[0], once: false, body: debug },
+    Function { name: "replica_detach", arities: &[0], once: false, body: detach },
+    Function { name: "replica_promote", arities: &[0], once: true, body: promote },
+    Function { name: "replica_rollback", arities: &[0], once: true, body: rollback },
+    Function { name: "replica_set_token", arities: &[1], once: false, body: set_token },
+    Function { name: "replica_status", arities: &[0], once: false, body: status },
+    Function { name: "replica_sync", arities: &[0, 1], once: false, body: sync },
+    Function { name: "replica_version", arities: &[0], once: false, body: version },
+    Function { name: "replica_wait", arities: &[1, 2], once: false, body: wait },
+    Function { name: "replica_write", arities: &[-1], once: true, body: write },
+    Function { name: "replica_write_args", arities: &[2], once: true, body: write_args },
 ];
 
 fn version(_: &Connection, _: &[Argument]) -> Result<Output> {
@@ -96,7 +100,16 @@ fn write(connection: &Connection, args: &[Argument]) -> Result<Output> {
     let sql = text("sql", sql)?;
     let args = Arguments::Listed(values(args)?);
     let report = connection.with_replica(|replica| replica.write(sql, args))?;
-    Ok(Output::Json(json::write(&report)))
+    Ok(Output::Json(json::write(&report, connection.style())))
+}
+
+/// `replica_write_args(sql, args)`: the same with all arguments in one JSON
+/// array, or by name in a JSON object.
+fn write_args(connection: &Connection, args: &[Argument]) -> Result<Output> {
+    let sql = text("sql", &args[0])?;
+    let args = from_json(args.get(1))?;
+    let report = connection.with_replica(|replica| replica.write(sql, args))?;
+    Ok(Output::Json(json::write(&report, connection.style())))
 }
 
 /// `replica_begin([mode])`: opens a transaction on the primary.

@@ -28,13 +28,34 @@ pub fn promote(report: &PromoteReport) -> String {
     .to_string()
 }
 
+/// How values are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Style {
+    /// Integers as text: JavaScript reads numbers of JSON with 53 bits.
+    pub integers_as_text: bool,
+}
+
+impl Style {
+    fn value(self, value: &Value) -> Json {
+        match value {
+            Value::Integer(integer) if self.integers_as_text => json!(integer.to_string()),
+            value => value.to_json(),
+        }
+    }
+
+    fn rowid(self, rowid: Option<i64>) -> Json {
+        rowid.map_or(Json::Null, |rowid| self.value(&Value::Integer(rowid)))
+    }
+}
+
 /// One statement: its result and how the write went in one object. Several:
 /// the results in a list.
-pub fn write(report: &WriteReport) -> String {
+pub fn write(report: &WriteReport, style: Style) -> String {
     let mut object = match report.results.as_slice() {
-        [result] => statement(result),
+        [result] => statement(result, style),
         results => {
-            let list = results.iter().map(|result| Json::Object(statement(result))).collect();
+            let statement = |result| Json::Object(statement(result, style));
+            let list = results.iter().map(statement).collect();
             Map::from_iter([("results".to_owned(), Json::Array(list))])
         }
     };
@@ -42,11 +63,11 @@ pub fn write(report: &WriteReport) -> String {
     Json::Object(object).to_string()
 }
 
-pub fn batch(report: &BatchReport) -> String {
+pub fn batch(report: &BatchReport, style: Style) -> String {
     let mut object = Map::from_iter([
         ("count".to_owned(), json!(report.count)),
         ("rows_affected".to_owned(), json!(report.rows_affected)),
-        ("last_insert_rowid".to_owned(), json!(report.last_insert_rowid)),
+        ("last_insert_rowid".to_owned(), style.rowid(report.last_insert_rowid)),
     ]);
     arrival(&mut object, &report.arrival);
     Json::Object(object).to_string()
@@ -70,16 +91,21 @@ fn arrival(object: &mut Map<String, Json>, arrival: &Arrival) {
 }
 
 /// A row of values as an array.
-pub fn row(values: &[Value]) -> String {
-    Json::Array(values.iter().map(Value::to_json).collect()).to_string()
+pub fn row(values: &[Value], style: Style) -> String {
+    Json::Array(values.iter().map(|value| style.value(value)).collect()).to_string()
 }
 
-fn statement(result: &StatementResult) -> Map<String, Json> {
-    let row = |row: &Vec<Value>| Json::Array(row.iter().map(Value::to_json).collect());
+/// The names of columns as an array.
+pub fn columns(names: &[String]) -> String {
+    json!(names).to_string()
+}
+
+fn statement(result: &StatementResult, style: Style) -> Map<String, Json> {
+    let row = |row: &Vec<Value>| Json::Array(row.iter().map(|value| style.value(value)).collect());
     let rows = result.rows.iter().map(row).collect();
     Map::from_iter([
         ("rows_affected".to_owned(), json!(result.rows_affected)),
-        ("last_insert_rowid".to_owned(), json!(result.last_insert_rowid)),
+        ("last_insert_rowid".to_owned(), style.rowid(result.last_insert_rowid)),
         ("columns".to_owned(), json!(result.columns)),
         ("rows".to_owned(), Json::Array(rows)),
     ])

@@ -5,11 +5,13 @@ mod arguments;
 mod batch;
 mod functions;
 mod json;
+mod once;
 pub mod options;
 mod progress_table;
 mod query_table;
 mod schema_table;
 mod status_table;
+mod values;
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -31,6 +33,13 @@ pub struct Connection {
 impl Connection {
     fn is_attached(&self) -> bool {
         self.replica.borrow().is_some()
+    }
+
+    /// How results are written in JSON.
+    fn style(&self) -> json::Style {
+        let attached = self.replica.borrow();
+        let integers_as_text = attached.as_ref().is_some_and(Replica::integers_as_text);
+        json::Style { integers_as_text }
     }
 
     /// Runs `body` with the attached replica.
@@ -80,16 +89,23 @@ pub fn register(host: HostDb) -> Result<()> {
     for function in functions::ALL {
         for arity in function.arities {
             let (connection, body) = (connection.clone(), function.body);
-            let body: function::Body = Box::new(move |args| body(&connection, args));
+            let (name, acts) = (function.name, function.once);
+            let body: function::Body = Box::new(move |call, args| {
+                let run = || body(&connection, args);
+                if acts { once::once(call, name, args, run) } else { run() }
+            });
             function::create(host, function.name, *arity, body)?;
         }
     }
     vtab::create(host, Box::new(progress_table::ProgressTable(connection.clone())))?;
-    let of_batch = connection.clone();
-    let start: aggregate::Start =
-        Box::new(move || Box::new(batch::BatchOfRows::new(of_batch.clone())));
-    aggregate::create(host, "replica_batch", start)?;
-    vtab::create(host, Box::new(query_table::QueryTable(connection.clone())))?;
+    for (name, as_json) in [("replica_batch", false), ("replica_batch_args", true)] {
+        let of_batch = connection.clone();
+        let start: aggregate::Start =
+            Box::new(move || Box::new(batch::BatchOfRows::new(of_batch.clone(), as_json)));
+        aggregate::create(host, name, start)?;
+    }
+    vtab::create(host, Box::new(query_table::QueryTable::new(connection.clone())))?;
+    vtab::create(host, Box::new(query_table::WriteTable::new(connection.clone())))?;
     vtab::create(host, Box::new(schema_table::SchemaTable(connection.clone())))?;
     vtab::create(host, Box::new(status_table::StatusTable(connection)))
 }

@@ -121,6 +121,13 @@ pub const ATTACH: &[Known<Options>] = &[
                can read it",
         read: |options, value| set(&mut options.token_over_http, boolean(value)),
     },
+    Known {
+        name: "integers",
+        default: "`\"number\"`",
+        help: "`\"text\"` writes the integers of results in JSON as text: JavaScript and jq read JSON's \
+               numbers with 53 bits",
+        read: |options, value| set(&mut options.integers_as_text, integers(value)),
+    },
 ];
 
 /// Those of one `replica_sync`; what is not given stays as the attach said.
@@ -160,6 +167,14 @@ fn object(json: &str) -> Result<Map<String, Value>> {
         Ok(Value::Object(object)) => Ok(object),
         Ok(_) => Err(bad("options: must be a JSON object, such as {\"timeout\": 10}")),
         Err(error) => Err(bad(format!("options: not valid JSON: {error}"))),
+    }
+}
+
+fn integers(value: &Value) -> Result<bool> {
+    match value.as_str() {
+        Some("number") => Ok(false),
+        Some("text") => Ok(true),
+        _ => Err(bad(format!("must be \"number\" or \"text\", not {value}"))),
     }
 }
 
@@ -268,7 +283,7 @@ mod tests {
             "namespace": "n", "timeout": 3, "busy_timeout": 0, "ca_file": "/c",
             "on_reset": "error", "protocol": "sqld", "first_sync": false, "trusted_schema": true,
             "new_primary": true, "token_file": "/t", "token_over_http": true,
-            "on_schema": "publish"}"#;
+            "on_schema": "publish", "integers": "text"}"#;
         let expected = Options {
             sync_interval: Some(Duration::from_millis(500)),
             live: true,
@@ -285,6 +300,7 @@ mod tests {
             new_primary: true,
             token_file: Some("/t".into()),
             token_over_http: true,
+            integers_as_text: true,
         };
         assert_eq!(parse(ATTACH, json), Ok(expected));
         assert_eq!(parse(ATTACH, "{}"), Ok(Options::default()));
@@ -302,7 +318,7 @@ mod tests {
                 "unknown option \"sync\"; the options are live, sync_interval, \
                  read_your_writes, timeout, busy_timeout, namespace, ca_file, on_reset, protocol, \
                  first_sync, trusted_schema, on_schema, new_primary, token_file, \
-                 token_over_http",
+                 token_over_http, integers",
             ),
             ("{\"timeout\": 0}", "option timeout: must be more than 0 seconds"),
             ("{\"timeout\": -1}", "option timeout: must be a number of seconds, not -1"),

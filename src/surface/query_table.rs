@@ -1,27 +1,44 @@
-//! The table-valued function `replica_query(sql [, args])`.
+//! The tables `replica_query(sql [, args])` and `replica_write(sql [, args])`:
+//! the rows of a statement that the primary runs.
+//!
+//! `row` is a row as JSON; `c0`, `c1`, ... are its values as SQL has them, with
+//! their types. They are hidden: `SELECT *` does not show a hundred of them.
 
 use std::rc::Rc;
 
-use serde_json::Value as Json;
-
-use super::arguments::{optional_text, text};
+use super::arguments::text;
+use super::values::{column_names, from_json, output};
 use super::{Connection, json};
 use crate::error::{Error, Kind, Result};
 use crate::host::value::{Argument, Output};
 use crate::host::vtab::{Rows, Table};
+use crate::replica::WriteReport;
 use crate::sqltext::parameters::Arguments;
 use crate::sqltext::value::Value;
 
-/// The rows of a statement that the primary runs.
-pub struct QueryTable(pub Rc<Connection>);
+/// What only reads.
+pub struct QueryTable {
+    connection: Rc<Connection>,
+    schema: String,
+}
+
+impl QueryTable {
+    pub fn new(connection: Rc<Connection>) -> QueryTable {
+        let schema = format!(
+            "CREATE TABLE x(row TEXT, sql TEXT HIDDEN, args TEXT HIDDEN, columns TEXT HIDDEN, {})",
+            column_names()
+        );
+        QueryTable { connection, schema }
+    }
+}
 
 impl Table for QueryTable {
     fn name(&self) -> &'static str {
         "replica_query"
     }
 
-    fn schema(&self) -> &'static str {
-        "CREATE TABLE x(row TEXT, sql TEXT HIDDEN, args TEXT HIDDEN)"
+    fn schema(&self) -> &str {
+        &self.schema
     }
 
     fn visible_columns(&self) -> usize {
@@ -33,48 +50,117 @@ impl Table for QueryTable {
     }
 
     fn rows(&self, arguments: &[Option<Argument>]) -> Result<Box<dyn Rows>> {
-        let Some(sql) = &arguments[0] else {
-            let text = "the SQL text is missing; write replica_query(sql [, args])";
-            return Err(Error::new(Kind::BadArgument, text));
-        };
-        let sql = text("sql", sql)?;
-        let args = match arguments[1].as_ref() {
-            // Many write the values themselves first, as for replica_write.
-            Some(Argument::Integer(_) | Argument::Real(_)) => return Err(not_an_array()),
-            args => optional_text("args", args)?.map_or(Ok(Vec::new()), values)?,
-        };
-        let rows = self.0.with_replica(|replica| replica.query(sql, Arguments::Listed(args)))?;
-        Ok(Box::new(Arrays(rows.into_iter())))
+        let (sql, args) = statement(self.name(), arguments)?;
+        let result = self.connection.with_replica(|replica| replica.query(sql, args))?;
+        let columns = json::columns(&result.columns);
+        let style = self.connection.style();
+        Ok(Box::new(Values {
+            rows: result.rows.into_iter(),
+            before: Box::new(move |row| vec![Output::Json(json::row(row, style))]),
+            after: vec![Output::Json(columns)],
+        }))
     }
 }
 
-/// Each row becomes text only when it is read.
-struct Arrays(std::vec::IntoIter<Vec<Value>>);
+/// What may write. A row of a table is computed once, whatever a query does
+/// with it.
+pub struct WriteTable {
+    connection: Rc<Connection>,
+    schema: String,
+}
 
-impl Rows for Arrays {
+impl WriteTable {
+    pub fn new(connection: Rc<Connection>) -> WriteTable {
+        let schema = format!(
+            "CREATE TABLE x(row TEXT, rows_affected INTEGER, last_insert_rowid INTEGER, \
+             frame_no INTEGER, synced INTEGER, sync_error TEXT, in_transaction INTEGER, \
+             columns TEXT, sql TEXT HIDDEN, args TEXT HIDDEN, {})",
+            column_names()
+        );
+        WriteTable { connection, schema }
+    }
+}
+
+impl Table for WriteTable {
+    fn name(&self) -> &'static str {
+        "replica_write"
+    }
+
+    fn schema(&self) -> &str {
+        &self.schema
+    }
+
+    fn visible_columns(&self) -> usize {
+        8
+    }
+
+    fn hidden_columns(&self) -> usize {
+        2
+    }
+
+    fn acts(&self) -> bool {
+        true
+    }
+
+    fn rows(&self, arguments: &[Option<Argument>]) -> Result<Box<dyn Rows>> {
+        let (sql, args) = statement(self.name(), arguments)?;
+        let report = self.connection.with_replica(|replica| replica.write_one(sql, args))?;
+        Ok(rows_of(report, self.connection.style()))
+    }
+}
+
+/// The rows that came back, each with what the write did; one with nothing in
+/// it where none came.
+fn rows_of(report: WriteReport, style: json::Style) -> Box<dyn Rows> {
+    let WriteReport { results, arrival } = report;
+    let result = results.into_iter().next().unwrap_or_default();
+    let number = |value: Option<u64>| value.and_then(|value| i64::try_from(value).ok()).into();
+    let said = vec![
+        number(result.rows_affected),
+        result.last_insert_rowid.into(),
+        number(arrival.frame_no),
+        Output::Integer(i64::from(arrival.synced)),
+        arrival.sync_error.into(),
+        Output::Integer(i64::from(arrival.in_transaction)),
+        Output::Json(json::columns(&result.columns)),
+    ];
+    if result.rows.is_empty() {
+        let row = [vec![Output::Null], said].concat();
+        return Box::new(vec![row].into_iter());
+    }
+    let before = move |row: &[Value]| {
+        let mut outputs = vec![Output::Json(json::row(row, style))];
+        outputs.extend(said.iter().cloned());
+        outputs
+    };
+    Box::new(Values { rows: result.rows.into_iter(), before: Box::new(before), after: Vec::new() })
+}
+
+/// Rows of values; each becomes text only when it is read.
+struct Values {
+    rows: std::vec::IntoIter<Vec<Value>>,
+    /// The columns before the arguments.
+    before: Box<dyn Fn(&[Value]) -> Vec<Output>>,
+    /// Those between the arguments and the values.
+    after: Vec<Output>,
+}
+
+impl Rows for Values {
     fn next(&mut self) -> Result<Option<Vec<Output>>> {
-        Ok(self.0.next().map(|row| vec![Output::Json(json::row(&row))]))
+        let Some(row) = self.rows.next() else { return Ok(None) };
+        let mut outputs = (self.before)(&row);
+        // The arguments are not columns that anybody reads.
+        outputs.extend([Output::Null, Output::Null]);
+        outputs.extend(self.after.iter().cloned());
+        outputs.extend(row.into_iter().map(output));
+        Ok(Some(outputs))
     }
 }
 
-fn values(args: &str) -> Result<Vec<Value>> {
-    match serde_json::from_str(args) {
-        Ok(Json::Array(args)) => args
-            .iter()
-            .enumerate()
-            .map(|(i, arg)| {
-                Value::from_json(arg).map_err(|error| error.context(&format!("args[{i}]")))
-            })
-            .collect(),
-        Ok(_) => Err(not_an_array()),
-        Err(error) => {
-            let text =
-                format!("args is not valid JSON: {error}; give an array, json_array(1, 'a')");
-            Err(Error::new(Kind::BadArgument, text))
-        }
-    }
-}
-
-fn not_an_array() -> Error {
-    Error::new(Kind::BadArgument, "args must be a JSON array, such as json_array(1, 'a')")
+fn statement<'a>(name: &str, arguments: &[Option<Argument<'a>>]) -> Result<(&'a str, Arguments)> {
+    let Some(sql) = &arguments[0] else {
+        let text = format!("the SQL text is missing; write {name}(sql [, args])");
+        return Err(Error::new(Kind::BadArgument, text));
+    };
+    Ok((text("sql", sql)?, from_json(arguments[1].as_ref())?))
 }

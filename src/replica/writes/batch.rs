@@ -12,7 +12,7 @@ use crate::error::{Error, Kind, Result};
 use crate::host::statement_is_complete;
 use crate::primary::{Row, Rows, Statement, StatementResult};
 use crate::replica::Replica;
-use crate::sqltext::parameters::check_count;
+use crate::sqltext::parameters::{Arguments, NamedParameters};
 use crate::sqltext::script::{cut, only};
 use crate::sqltext::value::Value;
 
@@ -38,7 +38,7 @@ pub struct BatchReport {
 #[derive(Default)]
 pub struct Batch {
     /// The last text that was given, and what it is sent as.
-    text: Option<(String, Arc<str>, usize)>,
+    text: Option<(String, Arc<str>, NamedParameters)>,
     pending: Vec<Row>,
     bytes: usize,
     sent: Sent,
@@ -58,7 +58,7 @@ enum Sent {
 
 impl Replica {
     /// Adds a statement, and sends what has come together if that is enough.
-    pub fn batch_row(&self, batch: &mut Batch, sql: &str, args: Vec<Value>) -> Result<()> {
+    pub fn batch_row(&self, batch: &mut Batch, sql: &str, args: Arguments) -> Result<()> {
         let number = batch.report.count + 1;
         let row = batch.row(sql, args).map_err(|error| error.context(&format!("row {number}")))?;
         batch.bytes += size(&row);
@@ -150,14 +150,14 @@ impl BatchReport {
 }
 
 impl Batch {
-    fn row(&mut self, sql: &str, args: Vec<Value>) -> Result<Row> {
+    fn row(&mut self, sql: &str, args: Arguments) -> Result<Row> {
         if !matches!(&self.text, Some((text, ..)) if text == sql) {
             let cut = only(cut(sql, statement_is_complete)?)?;
-            self.text = Some((sql.to_owned(), cut.text.into(), cut.parameters.count));
+            let parameters = cut.parameters.keep();
+            self.text = Some((sql.to_owned(), cut.text.into(), parameters));
         }
         let (_, sql, parameters) = self.text.as_ref().expect("BUG: set above");
-        check_count(*parameters, args.len())?;
-        Ok(Row { sql: sql.clone(), args })
+        Ok(Row { sql: sql.clone(), args: args.bind(&parameters.borrow())? })
     }
 
     fn took(&mut self, results: &[StatementResult]) {

@@ -17,7 +17,6 @@ use crate::replica::Replica;
 use crate::replica::options::SyncOptions;
 use crate::sqltext::parameters::Arguments;
 use crate::sqltext::script::{cut, only, statements};
-use crate::sqltext::value::Value;
 
 pub use self::arrival::Arrival;
 pub use self::batch::{Batch, BatchReport};
@@ -77,8 +76,14 @@ impl Replica {
         self.run(Work::Script(&statements))
     }
 
-    /// The rows of one statement that reads.
-    pub fn query(&self, sql: &str, args: Arguments) -> Result<Vec<Vec<Value>>> {
+    /// The same with one statement only.
+    pub fn write_one(&self, sql: &str, args: Arguments) -> Result<WriteReport> {
+        let statement = only(cut(sql, statement_is_complete)?)?.bind(args)?;
+        self.run(Work::Script(&[statement]))
+    }
+
+    /// What one statement that reads returns.
+    pub fn query(&self, sql: &str, args: Arguments) -> Result<StatementResult> {
         let cuts = cut(sql, statement_is_complete)?;
         if cuts.len() > 1 {
             return Err(Error::new(Kind::BadArgument, "only one statement can be queried"));
@@ -93,7 +98,7 @@ impl Replica {
                  replica_write()",
             ));
         }
-        Ok(result.rows)
+        Ok(result)
     }
 
     /// Runs it in the open transaction, if there is one; else alone.

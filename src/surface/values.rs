@@ -1,0 +1,72 @@
+//! Arguments as one JSON text, and results as SQL values.
+
+use serde_json::Value as Json;
+
+use super::arguments::optional_text;
+use crate::error::{Error, Kind, Result};
+use crate::host::value::{Argument, Output};
+use crate::sqltext::parameters::Arguments;
+use crate::sqltext::value::Value;
+
+/// Columns of a table that shows results: `c0` to this one less one.
+pub const MOST_COLUMNS: usize = 128;
+
+/// Reads the argument `args`: a JSON array, or an object whose keys are the
+/// names of parameters, with or without their mark.
+pub fn from_json(args: Option<&Argument>) -> Result<Arguments> {
+    // Many write the values themselves first, as for replica_write.
+    if let Some(Argument::Integer(_) | Argument::Real(_)) = args {
+        return Err(neither());
+    }
+    let Some(text) = optional_text("args", args)? else { return Ok(Arguments::default()) };
+    let json = serde_json::from_str(text).map_err(|error| {
+        let text = format!("args is not valid JSON: {error}; give an array, json_array(1, 'a')");
+        Error::new(Kind::BadArgument, text)
+    })?;
+    of_json(&json)
+}
+
+/// The same from JSON that was read already.
+pub fn of_json(json: &Json) -> Result<Arguments> {
+    match json {
+        Json::Null => Ok(Arguments::default()),
+        Json::Array(args) => {
+            let value = |(i, arg): (usize, &Json)| {
+                Value::from_json(arg).map_err(|error| error.context(&format!("args[{i}]")))
+            };
+            args.iter().enumerate().map(value).collect::<Result<_>>().map(Arguments::Listed)
+        }
+        Json::Object(args) => {
+            let value = |(name, arg): (&String, &Json)| {
+                let value = Value::from_json(arg);
+                let value = value.map_err(|error| error.context(&format!("args.{name}")))?;
+                Ok((name.clone(), value))
+            };
+            args.iter().map(value).collect::<Result<_>>().map(Arguments::Named)
+        }
+        _ => Err(neither()),
+    }
+}
+
+fn neither() -> Error {
+    let text = "args must be a JSON array, such as json_array(1, 'a'), or an object with the names \
+                of parameters";
+    Error::new(Kind::BadArgument, text)
+}
+
+/// `c0 HIDDEN, c1 HIDDEN, ...`
+pub fn column_names() -> String {
+    let names: Vec<String> = (0..MOST_COLUMNS).map(|at| format!("c{at} HIDDEN")).collect();
+    names.join(", ")
+}
+
+/// A value as SQL has it.
+pub fn output(value: Value) -> Output {
+    match value {
+        Value::Null => Output::Null,
+        Value::Integer(integer) => Output::Integer(integer),
+        Value::Real(real) => Output::Real(real),
+        Value::Text(text) => Output::Text(text),
+        Value::Blob(bytes) => Output::Blob(bytes),
+    }
+}
