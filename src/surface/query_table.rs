@@ -136,11 +136,13 @@ fn rows_of(report: WriteReport, style: json::Style) -> Box<dyn Rows> {
     Box::new(Values { rows: result.rows.into_iter(), before: Box::new(before), after: Vec::new() })
 }
 
+/// Shows a row in the columns before the arguments.
+type Show = Box<dyn Fn(&[Value]) -> Vec<Output>>;
+
 /// Rows of values; each becomes text only when it is read.
 struct Values {
     rows: std::vec::IntoIter<Vec<Value>>,
-    /// The columns before the arguments.
-    before: Box<dyn Fn(&[Value]) -> Vec<Output>>,
+    before: Show,
     /// Those between the arguments and the values.
     after: Vec<Output>,
 }
