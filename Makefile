@@ -10,6 +10,7 @@ EXTENSION := dist/replica.$(DLL)
 VENV      := $(TOOLS)/venv/requirements.txt
 SHELL_OK  := $(TOOLS)/shell
 TURSODB   := $(TOOLS)/tursodb
+FRONTS    := $(TOOLS)/fronts
 PEERS     := $(TOOLS)/venv/peers.txt
 # On Linux, packages are linked by zig, for the oldest glibc that Rust supports.
 ZIG       := $(if $(filter Linux,$(shell uname -s)),$(TOOLS)/zig/zig.txt)
@@ -43,7 +44,7 @@ help: ## list the targets
 demo: $(EXTENSION) $(SQLD) $(SHELL_OK) ## the session of the README against a real local sqld
 	@tests/demo.sh $(EXTENSION)
 
-test: $(SQLD) $(TURSODB) $(SHELL_OK) ## all tests, against a real sqld, a real Turso server and the real sqlite3 shell
+test: $(SQLD) $(TURSODB) $(FRONTS) $(SHELL_OK) ## all tests, against a real sqld, a real Turso server and the real sqlite3 shell
 	cargo test --locked --no-fail-fast --features fault-points
 
 test-hosts: $(EXTENSION) $(SQLD) $(SHELL_OK) ## one story in every language; installs hosts (by apt if root). HOSTS="php go"
@@ -105,6 +106,10 @@ $(SQLD): $(VENV)
 # Not there without node: then its tests say that they are skipped.
 $(TURSODB):
 	@.ci/tools.sh turso
+
+# nginx, HAProxy and Apache. Not there without root: then their tests say so.
+$(FRONTS):
+	@.ci/tools.sh fronts
 
 # What `make bench` compares with; nothing else needs it.
 $(PEERS): .ci/peers.txt | $(VENV)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what building, testing and comparing need: tools.sh venv|sqld|turso|shell|peers|zig
+# Installs what building, testing and comparing need: tools.sh venv|sqld|turso|fronts|shell|peers|zig
 #
 # Everything but the sqlite3 shell goes into .tools/. Run by the Makefile.
 set -euo pipefail
@@ -98,6 +98,28 @@ turso() {
     ln -sfn "$server" "$tools/tursodb"
 }
 
+# What stands in front of primaries out there. Its tests are left out where the
+# packages are missing and may not be installed.
+fronts() {
+    mkdir -p "$tools"
+    local missing=()
+    [ -x /usr/sbin/nginx ] || missing+=(nginx-light)
+    [ -x /usr/sbin/haproxy ] || missing+=(haproxy)
+    [ -x /usr/sbin/apache2 ] || missing+=(apache2-bin)
+    if [ ${#missing[@]} -gt 0 ]; then
+        if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+            say "installing ${missing[*]} with apt-get"
+            # The packages need not run: each test starts its own.
+            { apt-get install -qq -y --no-install-recommends "${missing[@]}" \
+                || { apt-get update -qq && apt-get install -qq -y --no-install-recommends "${missing[@]}"; }; } \
+                >/dev/null 2>&1 || say "apt-get could not install ${missing[*]}, so the tests with them will be SKIPPED"
+        else
+            say "${missing[*]} are missing, so the tests with them will be SKIPPED; install them to run these"
+        fi
+    fi
+    touch "$tools/fronts"
+}
+
 # The linker of `make dist`, 400 MB, apart from the rest.
 zig() {
     say "installing the Python packages of .ci/zig.txt into .tools/zig"
@@ -120,6 +142,6 @@ shell() {
 }
 
 case ${1-} in
-    venv | sqld | turso | shell | peers | zig) "$1" ;;
-    *) fail "usage: tools.sh venv|sqld|turso|shell|peers|zig" ;;
+    venv | sqld | turso | fronts | shell | peers | zig) "$1" ;;
+    *) fail "usage: tools.sh venv|sqld|turso|fronts|shell|peers|zig" ;;
 esac

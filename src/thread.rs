@@ -56,17 +56,3 @@ pub fn closing_flag() -> (Arc<AtomicBool>, Cancelled) {
     let flag = closing.clone();
     (closing, Arc::new(move || flag.load(Ordering::Relaxed)))
 }
-
-/// Runs `first` on a thread of its own while `second` runs here. None if
-/// `first` panicked or could not be started.
-pub fn at_once<A: Send, B>(
-    first: impl FnOnce() -> A + Send,
-    second: impl FnOnce() -> B,
-) -> (Option<A>, B) {
-    std::thread::scope(|scope| {
-        let name = "replica".to_owned();
-        let first = std::thread::Builder::new().name(name).spawn_scoped(scope, first);
-        let second = second();
-        (first.ok().and_then(|first| first.join().ok()), second)
-    })
-}

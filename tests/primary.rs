@@ -149,7 +149,7 @@ impl Memory {
             Begin::Feed(feed) => feed,
             Begin::Diverged { empty } => return Ok(Pulled::nothing(PullEnd::Diverged { empty })),
             Begin::CannotTell => return Ok(Pulled::nothing(PullEnd::CannotTell)),
-            Begin::NoStream => panic!("no stream was asked for"),
+            Begin::NoStream | Begin::HeldBack => panic!("no stream was asked for"),
         };
         loop {
             match feed.next(patience)? {

@@ -10,6 +10,7 @@ use super::options::{Options, SyncOptions};
 use super::sidecar::{Followed, Sidecar};
 use super::sync::Syncer;
 use super::worker::{Schedule, Worker};
+use super::writes::OwnWrites;
 use crate::error::{Error, Kind, Result};
 use crate::host::HostDb;
 use crate::patience::Patience;
@@ -69,6 +70,7 @@ impl Replica {
             on_reset: options.on_reset,
             cancelled: interrupted,
             counters: Arc::default(),
+            streams: Arc::default(),
             watch: None,
         };
         if options.first_sync && syncer.file.position()?.is_none() {
@@ -94,7 +96,7 @@ impl Replica {
             syncer,
             endpoint,
             options,
-            own_writes: RefCell::default(),
+            own_writes: OwnWrites::default(),
             _worker: worker,
             process: std::process::id(),
             open: RefCell::default(),

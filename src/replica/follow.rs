@@ -22,6 +22,8 @@ pub enum Opened {
     PullFirst,
     /// There is no stream, now or at all.
     NoStream,
+    /// Something in between holds it back.
+    HeldBack,
 }
 
 impl Syncer {
@@ -42,6 +44,7 @@ pub fn open(
             Opened::Followed(Followed { feed, at: from, counted: Tally::default() })
         }
         Begin::NoStream => Opened::NoStream,
+        Begin::HeldBack => Opened::HeldBack,
         Begin::Diverged { .. } | Begin::CannotTell => Opened::PullFirst,
     })
 }
@@ -50,6 +53,11 @@ impl Followed {
     /// Where the file was brought to.
     pub fn at(&self) -> Option<Position> {
         self.at
+    }
+
+    /// Whether anything has come by it.
+    pub fn has_brought(&self) -> bool {
+        self.counted.frames > 0
     }
 
     /// Brings what comes into the file, up to a commit that is `enough`.

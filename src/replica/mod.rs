@@ -10,8 +10,10 @@ mod follow;
 pub mod options;
 mod progress;
 mod promote;
+mod reaper;
 mod sidecar;
 mod status;
+mod streams;
 mod sync;
 mod wait;
 mod worker;
@@ -41,7 +43,7 @@ pub struct Replica {
     endpoint: Endpoint,
     options: Options,
     /// Brings back what this connection writes, unless a worker does.
-    own_writes: RefCell<Option<OwnWrites>>,
+    own_writes: OwnWrites,
     /// Works until it is dropped.
     _worker: Option<Worker>,
     /// The process that attached it.
@@ -74,7 +76,6 @@ impl Replica {
 
     /// Brings the file to what the primary has now.
     pub fn sync(&self, options: SyncOptions) -> Result<SyncReport> {
-        self.close_idle_stream();
         self.syncer.sync(options)
     }
 }

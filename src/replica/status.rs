@@ -45,6 +45,8 @@ pub struct Counters {
     pub syncs: u64,
     pub writes: u64,
     pub last_error: Option<(String, i64)>,
+    /// Why there is no stream, and since when.
+    pub held_back: Option<(String, i64)>,
 }
 
 impl Counters {
@@ -96,6 +98,12 @@ impl Counters {
         self.primary_frame_no = frame_no.or(self.primary_frame_no);
     }
 
+    /// Streams are of no use; the reason stands where errors stand, until they
+    /// are.
+    pub fn hold_back(&mut self, why: &str) {
+        self.held_back.get_or_insert_with(|| (why.to_owned(), now_unix_ms()));
+    }
+
     pub fn failed(&mut self, error: &Error) {
         self.last_error = Some((error.to_string(), now_unix_ms()));
     }
@@ -144,6 +152,7 @@ impl Replica {
             Some(at) => head.saturating_sub(at),
             None => head + 1,
         });
+        let last_error = counters.last_error.as_ref().or(counters.held_back.as_ref());
         Ok(Status {
             path: self.syncer.file.path().to_owned(),
             sync_url: self.endpoint.to_string(),
@@ -161,8 +170,8 @@ impl Replica {
             pages_written: counters.pages_written,
             syncs: counters.syncs,
             writes: counters.writes,
-            last_error: counters.last_error.as_ref().map(|(text, _)| text.clone()),
-            last_error_unix_ms: counters.last_error.as_ref().map(|(_, at)| *at),
+            last_error: last_error.map(|(text, _)| text.clone()),
+            last_error_unix_ms: last_error.map(|(_, at)| *at),
         })
     }
 }

@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 
 use super::options::{OnReset, SyncOptions};
 use super::status::Counters;
+use super::streams::Streams;
 use crate::error::{Error, Kind, Result};
 use crate::host::{HostDb, threadsafe};
 use crate::patience::{Cancelled, Patience};
@@ -54,6 +55,7 @@ pub struct Syncer {
     /// Whether a running call is to end.
     pub cancelled: Cancelled,
     pub counters: Arc<Mutex<Counters>>,
+    pub streams: Arc<Streams>,
     /// Is told how far a pull is: frames received, frames to come.
     pub watch: Option<Watch>,
 }
@@ -80,6 +82,7 @@ impl Syncer {
             on_reset: self.on_reset,
             cancelled,
             counters: self.counters.clone(),
+            streams: self.streams.clone(),
             watch: None,
         })
     }

@@ -5,23 +5,31 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
-use super::follow::Opened;
+use super::follow::{Followed, Opened};
 use super::options::SyncOptions;
 use super::status::WorkerState;
+use super::streams::{HELD_BACK, PROOF};
 use super::sync::{Drained, Syncer};
 use crate::error::{Error, Kind, Result};
 use crate::host::guard::guard;
 use crate::host::{log_error, random_u32};
 use crate::patience::Patience;
+use crate::position::Position;
 use crate::thread::Thread;
 
-/// A stream that is silent for this long is asked whether it still lives: a
-/// cable that was pulled sends no goodbye.
+/// A stream that is silent for this long (at first for less) is compared with
+/// what a pull finds: a cable that was pulled sends no goodbye.
 const HEARTBEAT: Duration = Duration::from_secs(10);
 
 /// Waits between attempts after errors: doubled from the first to the last.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LAST_PAUSE: Duration = Duration::from_secs(10);
+
+/// A stream that ends sooner than this after it began was not worth opening.
+const SHORT_LIFE: Duration = Duration::from_secs(1);
+
+/// A stream that was idle for longer may have been forgotten by a firewall.
+const FORGOTTEN: Duration = Duration::from_secs(30);
 
 /// How often a primary that has no stream is asked instead.
 const POLL: Duration = Duration::from_millis(500);
@@ -65,11 +73,11 @@ impl Drop for Worker {
 }
 
 fn run(syncer: &Syncer, schedule: Schedule, closed: &Receiver<()>) {
-    let mut failures = 0;
+    let (mut failures, mut course) = (0, Course::default());
     loop {
         let outcome = guard(|| match schedule {
             Schedule::Every(interval) => pull(syncer, interval),
-            Schedule::Live => follow(syncer),
+            Schedule::Live => follow(syncer, &mut course),
         });
         let pause = match outcome {
             Ok(pause) => {
@@ -129,36 +137,118 @@ fn pull(syncer: &Syncer, interval: Duration) -> Result<Duration> {
 
 /// Catches up, then follows the primary's stream to its end; how long to wait
 /// before the next one.
-fn follow(syncer: &Syncer) -> Result<Duration> {
-    let started = Instant::now();
+fn follow(syncer: &Syncer, course: &mut Course) -> Result<Duration> {
     syncer.sync(SyncOptions::default())?;
     let patience = syncer.patience(SyncOptions::default());
-    match syncer.follow(syncer.file.position()?, &patience)? {
-        Opened::Followed(mut stream) => {
-            syncer.counters.lock().worker = Some(WorkerState::Live);
-            let heartbeat = Patience { timeout: HEARTBEAT.min(patience.timeout), ..patience };
-            loop {
-                match stream.bring(syncer, &heartbeat, |_| true)? {
-                    Drained::Enough => {}
-                    Drained::Idle if !has_missed_something(syncer)? => {}
-                    Drained::Idle | Drained::End | Drained::Overtaken => break,
-                }
-            }
+    let held_back = syncer.streams.are_held_back();
+    let opened = match held_back {
+        true => Opened::HeldBack,
+        false => {
+            let patience = Patience { timeout: HEARTBEAT.min(patience.timeout), ..patience };
+            syncer.follow(syncer.file.position()?, &patience)?
         }
+    };
+    let mut stream = match opened {
+        Opened::Followed(stream) => stream,
+        Opened::PullFirst => return Ok(FIRST_PAUSE),
         Opened::NoStream => {
             syncer.counters.lock().worker = Some(WorkerState::Polling);
             return Ok(POLL);
         }
-        Opened::PullFirst => {}
+        Opened::HeldBack => return Ok(poll_instead(syncer)),
+    };
+    let opened = Instant::now();
+    {
+        let mut counters = syncer.counters.lock();
+        counters.worker = Some(WorkerState::Live);
+        counters.held_back = None;
     }
-    // A primary that ends each stream at once is not asked in a hurry.
-    Ok(FIRST_PAUSE.saturating_sub(started.elapsed()))
+    let ending = watch(syncer, &mut stream)?;
+    match ending {
+        Ending::Late if stream.has_brought() => course.late = 0,
+        Ending::Late => course.late += 1,
+        Ending::Over => {}
+    }
+    match ending {
+        // One that has never brought anything is held back, unless it was
+        // merely idle for so long that something in between forgot it.
+        Ending::Late if course.late > 1 || course.late > 0 && opened.elapsed() < FORGOTTEN => {
+            Ok(poll_instead(syncer))
+        }
+        // One that was good for a while is opened again at once.
+        _ if opened.elapsed() >= SHORT_LIFE => {
+            course.hurried = 0;
+            Ok(Duration::ZERO)
+        }
+        // A primary that ends each stream at once is not asked in a hurry.
+        _ => {
+            course.hurried += 1;
+            Ok((FIRST_PAUSE * 2_u32.pow((course.hurried - 1).min(10))).min(LAST_PAUSE))
+        }
+    }
 }
 
-/// Asks the primary the ordinary way what is new. If it has anything, the
-/// stream that did not bring it is dead.
-fn has_missed_something(syncer: &Syncer) -> Result<bool> {
+fn poll_instead(syncer: &Syncer) -> Duration {
+    if !syncer.streams.are_held_back() {
+        syncer.streams.hold_back();
+    }
+    let mut counters = syncer.counters.lock();
+    counters.worker = Some(WorkerState::Polling);
+    counters.hold_back(HELD_BACK);
+    POLL
+}
+
+/// How following a stream ended.
+enum Ending {
+    Over,
+    /// It does not bring what there is.
+    Late,
+}
+
+/// What the streams before were like.
+#[derive(Default)]
+struct Course {
+    /// So many in a row ended as soon as they began.
+    hurried: u32,
+    /// So many in a row brought nothing, although there was something.
+    late: u32,
+}
+
+/// Brings what the stream brings, and sees to it that this is all there is.
+fn watch(syncer: &Syncer, stream: &mut Followed) -> Result<Ending> {
+    let patience = Patience { timeout: PROOF, ..syncer.patience(SyncOptions::default()) };
+    let mut silent_since = Instant::now();
+    let mut look_after = PROOF;
+    // What a pull has found, and when: it has to come by the stream, too.
+    let mut owed: Option<(u64, Instant)> = None;
+    loop {
+        match stream.bring(syncer, &patience, |_| true)? {
+            Drained::Enough => silent_since = Instant::now(),
+            Drained::End | Drained::Overtaken => return Ok(Ending::Over),
+            Drained::Idle => {}
+        }
+        let pulled = syncer.streams.take_owed();
+        if let Some(pulled) = pulled {
+            owed.get_or_insert((pulled, Instant::now()));
+        }
+        let at = stream.at().and_then(Position::frame_no).map(|frame| frame.0);
+        match owed {
+            Some((frame, _)) if at >= Some(frame) => owed = None,
+            Some((_, since)) if since.elapsed() >= 2 * PROOF => return Ok(Ending::Late),
+            _ => {}
+        }
+        if owed.is_none() && silent_since.elapsed() >= look_after {
+            owed = found_beside(syncer)?.map(|frame| (frame, Instant::now()));
+            silent_since = Instant::now();
+            look_after = (look_after * 2).min(HEARTBEAT);
+        }
+    }
+}
+
+/// Asks the primary the ordinary way what is new: the last frame, if there is
+/// something that the stream has not brought.
+fn found_beside(syncer: &Syncer) -> Result<Option<u64>> {
     let timeout = Some(HEARTBEAT.min(syncer.timeout));
-    let options = SyncOptions { timeout, ..SyncOptions::default() };
-    Ok(syncer.sync(options)?.frames_synced > 0)
+    let report = syncer.sync(SyncOptions { timeout, ..SyncOptions::default() })?;
+    Ok(report.frame_no.filter(|_| report.frames_synced > 0))
 }

@@ -9,6 +9,7 @@
 #![allow(clippy::disallowed_methods)]
 
 pub mod compare;
+pub mod front;
 pub mod made_up;
 pub mod masking;
 pub mod net;

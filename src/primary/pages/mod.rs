@@ -37,6 +37,9 @@ pub enum Begin {
     /// There is nothing that goes on and on, now or at all: ask again and
     /// again for what there is.
     NoStream,
+    /// There may be such a thing, but what stands in front of the primary does
+    /// not pass it on as it comes.
+    HeldBack,
 }
 
 /// A source of changes.

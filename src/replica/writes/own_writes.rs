@@ -2,9 +2,17 @@
 //!
 //! The pull does not wait for the write: the stream is opened beside the first
 //! write and kept for the next ones, so that a write and its way back cost one
-//! round trip together.
+//! round trip together. Nobody waits for the stream longer than a pull would
+//! take: what it does not bring in a moment is pulled, and a stream that still
+//! has not brought it a second later is held back by something in between, and
+//! done without.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use super::Work;
 use crate::error::Result;
@@ -14,24 +22,90 @@ use crate::primary::Executed;
 use crate::replica::Replica;
 use crate::replica::follow::{Followed, Opened, open};
 use crate::replica::options::SyncOptions;
+use crate::replica::reaper;
+use crate::replica::streams::PROOF;
 use crate::replica::sync::Drained;
 use crate::replica::wait::Waited;
-use crate::thread::at_once;
+use crate::thread::{Thread, closing_flag};
 use crate::units::FrameNo;
 
-/// A stream that was not used for this long is closed by the next write or
-/// sync rather than read: what has gathered in it comes faster by a pull.
-const STREAM_IDLE: Duration = Duration::from_secs(30);
+/// A stream that was not used for this long is closed: what would gather in it
+/// comes faster by a pull, and an idle connection is to hold nothing.
+const STREAM_IDLE: Duration = Duration::from_secs(5);
 
-/// A stream that takes longer to open than this is done without.
-const STREAM_OPENING: Duration = Duration::from_secs(5);
+/// How long a stream is waited for at least, and how often the time that the
+/// write itself took. The worker's stream has a thread to wake.
+const LEAST_GRACE: Duration = Duration::from_millis(50);
+const GRACE_FACTOR: u32 = 4;
 
-/// How long a write waits for the worker's stream before it pulls on its own.
-const WORKER_LAG: Duration = Duration::from_secs(1);
+/// A stream that is late so many times in a row is held back, too: one write
+/// pushes out what came of the one before.
+const MISSES: u32 = 3;
 
-pub struct OwnWrites {
-    stream: Followed,
-    used: Instant,
+const LEAST_WORKER_GRACE: Duration = Duration::from_millis(200);
+
+/// The stream of one connection.
+#[derive(Default)]
+pub struct OwnWrites(Arc<Slot>);
+
+#[derive(Default)]
+struct Slot(Mutex<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    stream: Stream,
+    used: Option<Instant>,
+    /// How long the last write took.
+    took: Duration,
+    /// A frame that was pulled, because the stream did not bring it at once.
+    owed: Option<(u64, Instant)>,
+    /// So many writes in a row had to be pulled.
+    misses: u32,
+}
+
+#[derive(Default)]
+enum Stream {
+    #[default]
+    None,
+    Opening(Opening),
+    Open(Followed),
+}
+
+/// A stream whose answer has not begun. Dropped, it is given up.
+struct Opening {
+    opened: Receiver<Result<Opened>>,
+    closing: Arc<AtomicBool>,
+    thread: Option<Thread<()>>,
+}
+
+impl Drop for Opening {
+    fn drop(&mut self) {
+        self.closing.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for OwnWrites {
+    fn drop(&mut self) {
+        reaper::forget();
+    }
+}
+
+impl reaper::Idle for Slot {
+    fn close_if_idle(&self) -> bool {
+        // Who holds it is using it.
+        let Some(mut inner) = self.0.try_lock() else { return true };
+        let idle = inner.used.is_none_or(|used| used.elapsed() >= STREAM_IDLE);
+        if !idle {
+            return !matches!(inner.stream, Stream::None);
+        }
+        let stream = std::mem::take(&mut inner.stream);
+        drop(inner);
+        drop(stream);
+        false
+    }
 }
 
 impl Replica {
@@ -39,27 +113,41 @@ impl Replica {
     /// is none yet.
     pub(super) fn send(&self, work: Work<'_>, before: Option<Position>) -> Result<Executed> {
         let patience = self.patience();
-        let primary = &self.syncer.primary;
-        let run = || work.alone(&**primary, &patience);
-        if self.options.live || !self.options.read_your_writes {
-            return run();
+        let OwnWrites(slot) = &self.own_writes;
+        if !self.options.live && self.options.read_your_writes {
+            self.open_stream(before, &patience);
         }
-        self.close_idle_stream();
-        let mut own_writes = self.own_writes.borrow_mut();
-        if own_writes.is_some() {
-            return run();
-        }
-        let timeout = patience.timeout.min(STREAM_OPENING);
-        let opening = Patience { timeout, ..patience.clone() };
-        let (stream, executed) = at_once(|| open(primary, before, &opening), run);
-        if let Some(Ok(Opened::Followed(stream))) = stream {
-            *own_writes = Some(OwnWrites { stream, used: Instant::now() });
-        }
+        let started = Instant::now();
+        let executed = work.alone(&*self.syncer.primary, &patience);
+        let mut inner = slot.0.lock();
+        (inner.took, inner.used) = (started.elapsed(), Some(Instant::now()));
         executed
     }
 
-    pub(in crate::replica) fn close_idle_stream(&self) {
-        self.own_writes.borrow_mut().take_if(|stream| stream.used.elapsed() >= STREAM_IDLE);
+    fn open_stream(&self, before: Option<Position>, patience: &Patience) {
+        let OwnWrites(slot) = &self.own_writes;
+        let mut inner = slot.0.lock();
+        let unused = inner.used.is_some_and(|used| used.elapsed() >= STREAM_IDLE);
+        if unused {
+            inner.stream = Stream::None;
+        }
+        if !matches!(inner.stream, Stream::None) || self.syncer.streams.are_held_back() {
+            return;
+        }
+        let (closing, cancelled) = closing_flag();
+        let patience = Patience { timeout: patience.timeout, cancelled };
+        let (sender, opened) = sync_channel(1);
+        let primary = self.syncer.primary.clone();
+        let thread = Thread::start(move || {
+            // Nobody waits any more: the stream is closed by being dropped.
+            let _ = sender.send(open(&primary, before, &patience));
+        });
+        if let Ok(thread) = thread {
+            inner.owed = None;
+            inner.stream = Stream::Opening(Opening { opened, closing, thread: Some(thread) });
+            let idle: Arc<dyn reaper::Idle> = slot.clone();
+            reaper::watch(Arc::downgrade(&idle));
+        }
     }
 
     /// Waits until the file holds `frame_no`; whether it does.
@@ -73,8 +161,7 @@ impl Replica {
         match frame_no {
             Some(frame_no) if Some(frame_no) > at => {
                 let arrived = if self.options.live {
-                    let waited = self.syncer.wait_for(frame_no, WORKER_LAG)?;
-                    matches!(waited, Waited::Reached(_))
+                    self.wait_for_worker(frame_no)?
                 } else {
                     self.read_stream(before, frame_no)
                 };
@@ -88,29 +175,110 @@ impl Replica {
             _ => {}
         }
         let report = self.sync(SyncOptions::default())?;
+        if let (true, Some(frame_no)) = (self.options.live, frame_no) {
+            self.syncer.streams.owe(frame_no);
+        }
         Ok(frame_no.is_none_or(|wanted| report.frame_no >= Some(wanted)))
+    }
+
+    fn grace(&self, least: Duration) -> Duration {
+        let OwnWrites(slot) = &self.own_writes;
+        let took = slot.0.lock().took;
+        (took * GRACE_FACTOR).max(least)
+    }
+
+    fn wait_for_worker(&self, frame_no: u64) -> Result<bool> {
+        if self.syncer.streams.are_held_back() {
+            return Ok(false);
+        }
+        let waited = self.syncer.wait_for(frame_no, self.grace(LEAST_WORKER_GRACE))?;
+        Ok(matches!(waited, Waited::Reached(_)))
     }
 
     /// Reads the stream up to `frame_no`; false if it did not come that way.
     fn read_stream(&self, before: Option<Position>, frame_no: u64) -> bool {
-        let mut slot = self.own_writes.borrow_mut();
-        let Some(mut own_writes) = slot.take() else { return false };
+        let until = Instant::now() + self.grace(LEAST_GRACE);
+        let OwnWrites(slot) = &self.own_writes;
+        let mut inner = slot.0.lock();
+        let outcome = match inner.owed {
+            // It has had its time.
+            Some((owed, _)) => self.read_up_to(&mut inner.stream, before, owed, Instant::now()),
+            None => Read::There,
+        };
+        let outcome = match outcome {
+            Read::There => {
+                inner.owed = None;
+                self.read_up_to(&mut inner.stream, before, frame_no, until)
+            }
+            outcome => outcome,
+        };
+        inner.used = Some(Instant::now());
+        match outcome {
+            Read::There => {
+                inner.misses = 0;
+                return true;
+            }
+            Read::NotYet => {
+                inner.misses += 1;
+                let (_, since) = *inner.owed.get_or_insert((frame_no, Instant::now()));
+                if since.elapsed() < PROOF && inner.misses < MISSES {
+                    return false;
+                }
+                inner.misses = 0;
+                self.syncer.streams.hold_back();
+            }
+            Read::Over => {}
+        }
+        // Any trouble here is met again, and reported, by the pull.
+        inner.owed = None;
+        inner.stream = Stream::None;
+        false
+    }
+
+    fn read_up_to(
+        &self,
+        stream: &mut Stream,
+        before: Option<Position>,
+        frame_no: u64,
+        until: Instant,
+    ) -> Read {
+        // Even what has come already takes a moment to read.
+        let left = || until.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+        if let Stream::Opening(opening) = stream {
+            *stream = match opening.opened.recv_timeout(left()) {
+                Ok(Ok(Opened::Followed(followed))) => Stream::Open(followed),
+                Err(RecvTimeoutError::Timeout) => return Read::NotYet,
+                Ok(Ok(Opened::HeldBack)) => {
+                    self.syncer.streams.hold_back();
+                    return Read::Over;
+                }
+                _ => return Read::Over,
+            };
+        }
+        let Stream::Open(followed) = stream else { return Read::Over };
         // Frame numbers of two histories say nothing of each other.
         let history = |position: Option<Position>| position.map(|position| position.history);
-        if history(own_writes.stream.at()) != history(before) {
-            return false;
+        if history(followed.at()) != history(before) {
+            return Read::Over;
         }
-        let wanted = Some(FrameNo(frame_no));
-        let there = |position: Position| position.frame_no() >= wanted;
-        if !own_writes.stream.at().is_some_and(there) {
-            match own_writes.stream.bring(&self.syncer, &self.patience(), there) {
-                Ok(Drained::Enough) => {}
-                // Any trouble here is met again, and reported, by the pull.
-                _ => return false,
-            }
+        let there = |position: Position| position.frame_no() >= Some(FrameNo(frame_no));
+        if followed.at().is_some_and(there) {
+            return Read::There;
         }
-        own_writes.used = Instant::now();
-        *slot = Some(own_writes);
-        true
+        let patience = Patience { timeout: left(), ..self.patience() };
+        match followed.bring(&self.syncer, &patience, there) {
+            Ok(Drained::Enough) => Read::There,
+            Ok(Drained::Idle) => Read::NotYet,
+            Ok(Drained::End | Drained::Overtaken) | Err(_) => Read::Over,
+        }
     }
+}
+
+/// How reading a stream ended.
+enum Read {
+    There,
+    /// It may still come.
+    NotYet,
+    /// Nothing comes any more.
+    Over,
 }

@@ -2,15 +2,20 @@
 //! page that the primary commits, milliseconds after it did.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::cursor::Cursor;
 use super::frames::{Frames, Method, Step};
 use super::{Refusal, Session, Sqld, first_missing};
 use crate::change::Change;
-use crate::error::Result;
+use crate::error::{Kind, Result};
 use crate::patience::Patience;
 use crate::position::Position;
 use crate::primary::pages::{Begin, Feed, Next, Tally};
+
+/// sqld begins the answer at once, whether or not there is a frame to put into
+/// it. One that has not begun by then is held back by something in between.
+const HEAD: Duration = Duration::from_secs(2);
 
 struct LogStream {
     sqld: Arc<Sqld>,
@@ -23,6 +28,7 @@ struct LogStream {
 
 /// Opens the stream from the frame after `from` on.
 pub(super) fn open(sqld: Arc<Sqld>, from: Option<Position>, patience: &Patience) -> Result<Begin> {
+    let opening = Patience { timeout: HEAD.min(patience.timeout), ..patience.clone() };
     let known = sqld.session.lock().clone();
     let fits = |session: &Session| from.is_none_or(|from| session.holds(from));
     let mut fresh = false;
@@ -38,7 +44,8 @@ pub(super) fn open(sqld: Arc<Sqld>, from: Option<Position>, patience: &Patience)
             return Ok(Begin::Diverged { empty: session.head.is_none() });
         }
         let next = first_missing(from);
-        match Frames::ask(&sqld, Method::Stream, next, &session, patience) {
+        let asked = Instant::now();
+        match Frames::ask(&sqld, Method::Stream, next, &session, &opening) {
             Ok(frames) => {
                 let at = Cursor::new(next);
                 return Ok(Begin::Feed(Box::new(LogStream {
@@ -55,6 +62,12 @@ pub(super) fn open(sqld: Arc<Sqld>, from: Option<Position>, patience: &Patience)
             Err(Refusal::NoHello) if !fresh => {
                 fresh = true;
                 session = sqld.hello(patience, &mut 0)?;
+            }
+            // The primary has just answered other requests at once.
+            Err(Refusal::Error(error))
+                if error.kind() == Kind::Unavailable && asked.elapsed() >= opening.timeout =>
+            {
+                return Ok(Begin::HeldBack);
             }
             Err(refusal) => return Err(sqld.unexpected(refusal)),
         }
@@ -95,6 +108,13 @@ impl Feed for LogStream {
                 Ok(Step::Frame) => {}
                 Ok(Step::Idle) => return Ok(Next::Idle),
                 Ok(Step::End) => return Ok(Next::End),
+                // A stream that is idle is cut by whatever stands in between,
+                // after a minute or so: nothing is lost by that.
+                Err(Refusal::Error(error))
+                    if error.kind() == Kind::Unavailable && !self.at.open =>
+                {
+                    return Ok(Next::End);
+                }
                 Err(Refusal::Error(error)) => return Err(error),
                 // A pull tells how to go on.
                 Err(_) => return Ok(Next::End),
