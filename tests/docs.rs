@@ -54,6 +54,11 @@ fn hosts() {
 }
 
 #[test]
+fn security() {
+    run("SECURITY.md");
+}
+
+#[test]
 fn every_page_is_tested_and_every_link_leads_somewhere() {
     let source = include_str!("docs.rs");
     for page in pages() {
@@ -113,7 +118,7 @@ fn joined(source: &str) -> String {
 }
 
 fn pages() -> Vec<PathBuf> {
-    let mut pages = vec![PathBuf::from("README.md")];
+    let mut pages = vec![PathBuf::from("README.md"), PathBuf::from("SECURITY.md")];
     for entry in std::fs::read_dir("docs").expect("docs/") {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|extension| extension == "md") {

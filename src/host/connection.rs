@@ -33,8 +33,8 @@ const OPEN_CREATE: c_int = 0x0000_0004;
 const OPEN_NOMUTEX: c_int = 0x0000_8000;
 const OPEN_PRIVATECACHE: c_int = 0x0004_0000;
 
-/// The connection that loaded us. It belongs to the host: nothing is ever
-/// executed on it.
+/// The connection that loaded us. It belongs to the host: nothing is executed
+/// on it, but for one question (`is_query_only`).
 #[derive(Clone, Copy, Debug)]
 pub struct HostDb(*mut sqlite3);
 

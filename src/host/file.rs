@@ -200,6 +200,18 @@ impl<'c> DatabaseFile<'c> {
         self.bytes.write(bytes, at).map_err(|error| error.context("database file"))
     }
 
+    /// Whether the file was opened to be written: whether a write of no bytes
+    /// is taken. The kernel looks at how a file was opened before it looks at
+    /// how much there is to write.
+    pub(super) fn takes_writes(&self) -> bool {
+        let nothing = [0_u8; 1];
+        self.bytes.methods().write.is_none_or(|write| {
+            // SAFETY: an open file; no byte of the buffer is used.
+            let code = unsafe { write(self.bytes.file, nothing.as_ptr().cast(), 0, 0) };
+            code == rc::OK
+        })
+    }
+
     pub fn sync(&self) -> Result<()> {
         self.bytes.sync().map_err(|error| error.context("database file"))
     }

@@ -16,6 +16,7 @@ pub mod guard;
 #[cfg(feature = "fault-points")]
 mod kill;
 pub mod lock_proof;
+mod read_only;
 pub mod value;
 pub mod vtab;
 

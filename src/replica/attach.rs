@@ -46,6 +46,11 @@ impl Replica {
         if contents == Contents::Replica && !options.new_primary && file.position()?.is_some() {
             check_same_place(file.path(), &endpoint, options.namespace.as_deref())?;
         }
+        if contents == Contents::Nothing && (host.is_opened_to_read() || host.is_query_only()) {
+            let text = "this connection only reads, and the file is not a replica yet; attach it \
+                        first by one that may write";
+            return Err(Error::new(Kind::NotAllowed, text));
+        }
         // Before a page of the primary is here. It stays so after a detach,
         // because the primary's schema stays too.
         if !options.trusted_schema {

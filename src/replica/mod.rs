@@ -65,6 +65,11 @@ impl Replica {
         self.options.integers_as_text
     }
 
+    /// Whether it was attached to write as well.
+    pub fn writes(&self) -> bool {
+        self.options.writes
+    }
+
     /// Replaces the token of all later requests.
     pub fn set_token(&self, token: Option<String>) -> Result<()> {
         if token.is_some() {

@@ -36,6 +36,8 @@ pub struct Options {
     pub trusted_schema: bool,
     /// Follows the primary also where this SQLite cannot read its schema.
     pub publish_unreadable_schema: bool,
+    /// Whether this connection may write to the primary.
+    pub writes: bool,
     /// Lets the file follow another primary than the one it has followed.
     pub new_primary: bool,
     /// Holds the primary's URL and the token.
@@ -61,6 +63,7 @@ impl Default for Options {
             first_sync: true,
             trusted_schema: false,
             publish_unreadable_schema: false,
+            writes: true,
             new_primary: false,
             token_file: None,
             token_over_http: false,

@@ -4,6 +4,7 @@
 use std::rc::Rc;
 
 use super::arguments::{text, values};
+use super::permit::Effect;
 use super::values::from_json;
 use super::{Connection, json};
 use crate::error::{Error, Kind, Result};
@@ -37,6 +38,9 @@ impl BatchOfRows {
 
 impl Aggregate for BatchOfRows {
     fn step(&mut self, arguments: &[Argument]) -> Result<()> {
+        if self.batch.is_none() {
+            self.connection.permit(Effect::Writes)?;
+        }
         let Some((sql, args)) = arguments.split_first() else {
             return Err(Error::new(Kind::BadArgument, "the SQL text is missing"));
         };

@@ -1,6 +1,7 @@
 //! The table of SQL functions, and their bodies.
 
 use super::arguments::{frame_no, optional_text, seconds, text, values};
+use super::permit::{Effect, Lock};
 use super::values::from_json;
 use super::{Connection, json, let_go, options};
 use crate::error::{Error, Kind, Result};
@@ -16,26 +17,118 @@ pub struct Function {
     pub name: &'static str,
     /// Numbers of arguments that it takes; -1 is any number.
     pub arities: &'static [i32],
+    pub effect: Effect,
     /// It does something on the primary: for one row of a statement once.
     pub once: bool,
     pub body: Body,
 }
 
 pub const ALL: &[Function] = &[
-    Function { name: "replica_attach", arities: &[0, 1, 2, 3], once: false, body: attach },
-    Function { name: "replica_begin", arities: &[0, 1], once: true, body: begin },
-    Function { name: "replica_commit", arities: &[0], once: true, body: commit },
-    Function { name: "replica_debug", arities: &[0], once: false, body: debug },
-    Function { name: "replica_detach", arities: &[0], once: false, body: detach },
-    Function { name: "replica_promote", arities: &[0], once: true, body: promote },
-    Function { name: "replica_rollback", arities: &[0], once: true, body: rollback },
-    Function { name: "replica_set_token", arities: &[1], once: false, body: set_token },
-    Function { name: "replica_status", arities: &[0], once: false, body: status },
-    Function { name: "replica_sync", arities: &[0, 1], once: false, body: sync },
-    Function { name: "replica_version", arities: &[0], once: false, body: version },
-    Function { name: "replica_wait", arities: &[1, 2], once: false, body: wait },
-    Function { name: "replica_write", arities: &[-1], once: true, body: write },
-    Function { name: "replica_write_args", arities: &[2], once: true, body: write_args },
+    Function {
+        name: "replica_attach",
+        arities: &[0, 1, 2, 3],
+        effect: Effect::Governs,
+        once: false,
+        body: attach,
+    },
+    Function {
+        name: "replica_begin",
+        arities: &[0, 1],
+        effect: Effect::Reads,
+        once: true,
+        body: begin,
+    },
+    Function {
+        name: "replica_commit",
+        arities: &[0],
+        effect: Effect::Reads,
+        once: true,
+        body: commit,
+    },
+    Function {
+        name: "replica_debug",
+        arities: &[0],
+        effect: Effect::Reads,
+        once: false,
+        body: debug,
+    },
+    Function {
+        name: "replica_detach",
+        arities: &[0],
+        effect: Effect::Governs,
+        once: false,
+        body: detach,
+    },
+    Function {
+        name: "replica_lock",
+        arities: &[0, 1],
+        effect: Effect::Reads,
+        once: false,
+        body: lock,
+    },
+    Function {
+        name: "replica_promote",
+        arities: &[0],
+        effect: Effect::Promotes,
+        once: true,
+        body: promote,
+    },
+    Function {
+        name: "replica_rollback",
+        arities: &[0],
+        effect: Effect::Reads,
+        once: true,
+        body: rollback,
+    },
+    Function {
+        name: "replica_set_token",
+        arities: &[1],
+        effect: Effect::Governs,
+        once: false,
+        body: set_token,
+    },
+    Function {
+        name: "replica_status",
+        arities: &[0],
+        effect: Effect::Reads,
+        once: false,
+        body: status,
+    },
+    Function {
+        name: "replica_sync",
+        arities: &[0, 1],
+        effect: Effect::Reads,
+        once: false,
+        body: sync,
+    },
+    Function {
+        name: "replica_version",
+        arities: &[0],
+        effect: Effect::Reads,
+        once: false,
+        body: version,
+    },
+    Function {
+        name: "replica_wait",
+        arities: &[1, 2],
+        effect: Effect::Reads,
+        once: false,
+        body: wait,
+    },
+    Function {
+        name: "replica_write",
+        arities: &[-1],
+        effect: Effect::Writes,
+        once: true,
+        body: write,
+    },
+    Function {
+        name: "replica_write_args",
+        arities: &[2],
+        effect: Effect::Writes,
+        once: true,
+        body: write_args,
+    },
 ];
 
 fn version(_: &Connection, _: &[Argument]) -> Result<Output> {
@@ -88,6 +181,9 @@ fn sync(connection: &Connection, args: &[Argument]) -> Result<Output> {
         Some(json) => options::parse(options::SYNC, json)?,
         None => SyncOptions::default(),
     };
+    if options.on_reset.is_some() {
+        connection.permit_other_content()?;
+    }
     let report = connection.with_replica(|replica| replica.sync(options))?;
     Ok(Output::Json(json::sync(&report)))
 }
@@ -126,6 +222,9 @@ fn begin(connection: &Connection, args: &[Argument]) -> Result<Output> {
             }
         },
     };
+    if mode != Mode::Read {
+        connection.permit(Effect::Writes)?;
+    }
     connection.with_replica(|replica| replica.begin(mode))?;
     Ok(Output::Null)
 }
@@ -169,6 +268,21 @@ fn promote(connection: &Connection, _: &[Argument]) -> Result<Output> {
     let mut attached = connection.replica.try_borrow_mut().map_err(|_| in_use())?;
     *attached = None;
     Ok(Output::Json(json::promote(&report)))
+}
+
+/// `replica_lock([what])`: from here on until the connection is closed, nothing
+/// that says which primary this is; with `'writes'` nothing that writes either.
+fn lock(connection: &Connection, args: &[Argument]) -> Result<Output> {
+    let lock = match optional_text("what", args.first())? {
+        None => Lock::Governing,
+        Some("writes") => Lock::Writing,
+        Some(_) => {
+            let text = "what must be 'writes', or not be given";
+            return Err(Error::new(Kind::BadArgument, text));
+        }
+    };
+    connection.take_away(lock);
+    Ok(Output::Null)
 }
 
 /// No token begins with a brace.

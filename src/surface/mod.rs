@@ -7,18 +7,20 @@ mod functions;
 mod json;
 mod once;
 pub mod options;
+mod permit;
 mod progress_table;
 mod query_table;
 mod schema_table;
 mod status_table;
 mod values;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use parking_lot::Mutex;
 
+use self::permit::Lock;
 use crate::error::{Error, Kind, Result};
 use crate::host::{HostDb, aggregate, function, vtab};
 use crate::replica::Replica;
@@ -28,6 +30,7 @@ use crate::replica::Replica;
 pub struct Connection {
     host: HostDb,
     replica: RefCell<Option<Replica>>,
+    lock: Cell<Lock>,
 }
 
 impl Connection {
@@ -85,12 +88,14 @@ pub fn register(host: HostDb) -> Result<()> {
     if !LOADED.lock().insert(host.identity()) {
         return Ok(());
     }
-    let connection = Rc::new(Connection { host, replica: RefCell::default() });
+    let connection =
+        Rc::new(Connection { host, replica: RefCell::default(), lock: Cell::default() });
     for function in functions::ALL {
         for arity in function.arities {
             let (connection, body) = (connection.clone(), function.body);
-            let (name, acts) = (function.name, function.once);
+            let (name, effect, acts) = (function.name, function.effect, function.once);
             let body: function::Body = Box::new(move |call, args| {
+                connection.permit(effect)?;
                 let run = || body(&connection, args);
                 if acts { once::once(call, name, args, run) } else { run() }
             });

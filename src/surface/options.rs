@@ -99,6 +99,12 @@ pub const ATTACH: &[Known<Options>] = &[
         read: |options, value| set(&mut options.publish_unreadable_schema, on_schema(value)),
     },
     Known {
+        name: "writes",
+        default: "true",
+        help: "false refuses everything that writes on the primary, and `replica_promote`",
+        read: |options, value| set(&mut options.writes, boolean(value)),
+    },
+    Known {
         name: "new_primary",
         default: "false",
         help: "true lets a file follow another primary, or namespace, than it did; its content is \
@@ -282,7 +288,7 @@ mod tests {
         let json = r#"{"sync_interval": 0.5, "live": 1, "read_your_writes": false,
             "namespace": "n", "timeout": 3, "busy_timeout": 0, "ca_file": "/c",
             "on_reset": "error", "protocol": "sqld", "first_sync": false, "trusted_schema": true,
-            "new_primary": true, "token_file": "/t", "token_over_http": true,
+            "writes": false, "new_primary": true, "token_file": "/t", "token_over_http": true,
             "on_schema": "publish", "integers": "text"}"#;
         let expected = Options {
             sync_interval: Some(Duration::from_millis(500)),
@@ -297,6 +303,7 @@ mod tests {
             first_sync: false,
             trusted_schema: true,
             publish_unreadable_schema: true,
+            writes: false,
             new_primary: true,
             token_file: Some("/t".into()),
             token_over_http: true,
@@ -317,7 +324,7 @@ mod tests {
                 "{\"sync\": 1}",
                 "unknown option \"sync\"; the options are live, sync_interval, \
                  read_your_writes, timeout, busy_timeout, namespace, ca_file, on_reset, protocol, \
-                 first_sync, trusted_schema, on_schema, new_primary, token_file, \
+                 first_sync, trusted_schema, on_schema, writes, new_primary, token_file, \
                  token_over_http, integers",
             ),
             ("{\"timeout\": 0}", "option timeout: must be more than 0 seconds"),

@@ -36,6 +36,9 @@ impl Table for ProgressTable {
             Some(json) => options::parse(options::SYNC, json)?,
             None => SyncOptions::default(),
         };
+        if options.on_reset.is_some() {
+            self.0.permit_other_content()?;
+        }
         let host = self.0.host;
         let sync = self.0.with_replica(|replica| replica.watched_sync(host, options))?;
         Ok(Box::new(sync))
