@@ -91,7 +91,7 @@ fn main() {
     let segment = Segment { words: &words, slots: &slots };
     let indexing = measure(|| {
         for frame in 1..=PAGES as u32 {
-            index::append(&segment, frame, PageNo(frame * 13), 0);
+            index::append(&segment, frame, PageNo(frame * 13));
         }
     });
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::api::{self, rc, sqlite, sqlite3, sqlite3_stmt, text};
 use super::file::{DatabaseFile, WalFile, sqlite3_file};
 use super::lock_proof::LockProof;
+use super::temporary::{TemporaryFile, Vfs};
 use crate::error::{Error, Kind, Result};
 
 const MAIN: *const c_char = c"main".as_ptr();
@@ -79,14 +80,6 @@ impl HostDb {
 
     /// Name of the VFS that the main database was opened with.
     fn vfs_name(self) -> Option<CString> {
-        #[repr(C)]
-        struct Vfs {
-            version: c_int,
-            file_size: c_int,
-            max_path: c_int,
-            next: *mut c_void,
-            name: *const c_char,
-        }
         let vfs = control(self.0, FCNTL_VFS_POINTER)?.cast::<Vfs>();
         // SAFETY: a registered VFS (sqlite.org/c3ref/vfs.html), whose name is
         // a NUL-terminated string.
@@ -265,6 +258,17 @@ impl Connection {
     /// The database file.
     pub fn database_file(&self) -> Result<DatabaseFile<'_>> {
         database_file(self.db)
+    }
+
+    /// A file beside the database that vanishes when it is dropped.
+    pub fn temporary_file(&self) -> Result<TemporaryFile> {
+        let vfs = control(self.db, FCNTL_VFS_POINTER);
+        let name = self.as_host().main_name();
+        let (Some(vfs), Some(name)) = (vfs, name) else {
+            return Err(Error::new(Kind::Local, "the database has no file to open one beside"));
+        };
+        // SAFETY: the VFS of an open connection.
+        unsafe { TemporaryFile::beside(vfs.cast::<Vfs>(), &name) }
     }
 
     /// The log; only after [`Connection::read_something`] in WAL mode.

@@ -61,18 +61,34 @@ const REGION: c_int = 32 * 1024;
 
 /// Bytes in an open file, whichever.
 #[derive(Clone, Copy)]
-struct Bytes {
+pub(super) struct Bytes {
     file: File,
 }
 
 impl Bytes {
+    /// # Safety
+    /// `file` stays allocated for the lifetime of the result.
+    pub(super) unsafe fn new(file: File) -> Option<Bytes> {
+        // SAFETY: promised by the caller; a closed file has no methods.
+        let open = unsafe { !(*file).methods.is_null() };
+        open.then_some(Bytes { file })
+    }
+
+    /// Closes a file of our own. It must not be used any more.
+    pub(super) fn close(&self) {
+        if let Some(close) = self.methods().close {
+            // SAFETY: an open file, whose owner is dropped.
+            unsafe { close(self.file) };
+        }
+    }
+
     fn methods(&self) -> &Methods {
         // SAFETY: checked by the constructors to be an open file.
         unsafe { &*(*self.file).methods }
     }
 
     /// Reads `buffer.len()` bytes; what lies past the end reads as zeros.
-    fn read(&self, buffer: &mut [u8], at: u64) -> Result<()> {
+    pub(super) fn read(&self, buffer: &mut [u8], at: u64) -> Result<()> {
         let Some(read) = self.methods().read else { return Err(missing("xRead")) };
         for (piece, at) in pieces(buffer.len(), at) {
             let part = &mut buffer[piece];
@@ -88,7 +104,7 @@ impl Bytes {
         Ok(())
     }
 
-    fn write(&self, bytes: &[u8], at: u64) -> Result<()> {
+    pub(super) fn write(&self, bytes: &[u8], at: u64) -> Result<()> {
         let Some(write) = self.methods().write else { return Err(missing("xWrite")) };
         for (piece, at) in pieces(bytes.len(), at) {
             let part = &bytes[piece];
@@ -153,9 +169,9 @@ impl WalFile<'_> {
     /// # Safety
     /// `file` stays allocated for the lifetime of the result.
     pub(super) unsafe fn new(file: File) -> Option<Self> {
-        // SAFETY: promised by the caller; a closed file has no methods.
-        let open = unsafe { !(*file).methods.is_null() };
-        open.then_some(WalFile { bytes: Bytes { file }, connection: PhantomData })
+        // SAFETY: promised by the caller.
+        let bytes = unsafe { Bytes::new(file) };
+        bytes.map(|bytes| WalFile { bytes, connection: PhantomData })
     }
 
     pub fn read(&self, buffer: &mut [u8], at: u64) -> Result<()> {
@@ -187,9 +203,9 @@ impl<'c> DatabaseFile<'c> {
     /// # Safety
     /// `file` stays allocated for the lifetime of the result.
     pub(super) unsafe fn new(file: File) -> Option<Self> {
-        // SAFETY: promised by the caller; a closed file has no methods.
-        let open = unsafe { !(*file).methods.is_null() };
-        open.then_some(DatabaseFile { bytes: Bytes { file }, connection: PhantomData })
+        // SAFETY: promised by the caller.
+        let bytes = unsafe { Bytes::new(file) };
+        bytes.map(|bytes| DatabaseFile { bytes, connection: PhantomData })
     }
 
     pub fn read(&self, buffer: &mut [u8], at: u64) -> Result<()> {

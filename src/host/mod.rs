@@ -17,6 +17,7 @@ pub mod guard;
 mod kill;
 pub mod lock_proof;
 mod read_only;
+mod temporary;
 pub mod value;
 pub mod vtab;
 
@@ -26,3 +27,4 @@ pub use api::{
 pub use connection::{Checkpoint, Connection, HostDb};
 #[cfg(feature = "fault-points")]
 pub use kill::kill_this_process;
+pub use temporary::TemporaryFile;

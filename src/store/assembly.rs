@@ -1,20 +1,22 @@
 //! Brings what a pull delivers into the file.
 //!
 //! Pages are buffered, so that of many images of a page only the last is
-//! written, and locks are taken only once there is something to write. What
-//! does not fit the buffer goes where readers do not look yet; from then on the
-//! write and checkpoint locks are held while the rest is still on its way, the
-//! one exception to holding no lock over the network. Readers need neither.
+//! written, and locks are taken only once a commit is to be shown. What does
+//! not fit the buffer waits in a temporary file until then. Only a first sync
+//! has a shorter way: its pages go to their places in the file at once, where
+//! no reader looks yet, and the write and checkpoint locks are held while the
+//! rest is still on its way. Nothing can be done with such a file anyway.
 
 use super::draft::Draft;
 use super::file::ReplicaFile;
 use super::page_buffer::PageBuffer;
 use super::page_set::PageSet;
 use super::schema_filter::Next;
+use super::spool::Spool;
 use crate::change::{Change, Commit};
 use crate::error::{Error, Kind, Result};
 use crate::position::Position;
-use crate::units::{PageImage, PageNo};
+use crate::units::{PAGE_SIZE, PageImage, PageNo};
 use crate::wal::page1::{self, Stamp};
 
 /// What the pages of a pull are relative to.
@@ -51,6 +53,18 @@ enum Verdict {
     Overtaken,
 }
 
+/// Where pages of a pull go that do not fit the buffer.
+enum Overflow<'f> {
+    None,
+    /// To the file: a first sync.
+    Draft(Draft<'f>),
+    /// Aside, until the locks are taken.
+    Spool(Spool),
+}
+
+/// Is told how far a pull is: frames covered, and all there are to cover.
+pub type Watch = Box<dyn Fn(u64, Option<u64>) + Send>;
+
 pub struct Assembly<'f> {
     file: &'f ReplicaFile,
     base: Base,
@@ -63,8 +77,8 @@ pub struct Assembly<'f> {
     smallest_size: u32,
     /// Page 1 is kept apart: it is written last, with the position.
     page_1: Option<Box<PageImage>>,
-    /// Open from the first page that did not fit the buffer on.
-    transaction: Option<Draft<'f>>,
+    /// Where pages are that did not fit the buffer.
+    overflow: Overflow<'f>,
     pages_written: u64,
     reached: Option<Position>,
     overtaken: bool,
@@ -80,7 +94,7 @@ impl<'f> Assembly<'f> {
             highest: PageNo::FIRST,
             smallest_size: u32::MAX,
             page_1: None,
-            transaction: None,
+            overflow: Overflow::None,
             pages_written: 0,
             reached: None,
             overtaken: false,
@@ -117,8 +131,11 @@ impl<'f> Assembly<'f> {
             PageNo::FIRST => self.page_1 = Some(Box::new(*image)),
             PageNo::LOCK => {}
             page => {
-                if !self.buffer.has_room() && !self.buffer.contains(page) && !self.spill()? {
-                    return Ok(Taken::Overtaken);
+                if !self.buffer.has_room() && !self.buffer.contains(page) {
+                    self.make_room()?;
+                    if self.overtaken {
+                        return Ok(Taken::Overtaken);
+                    }
                 }
                 self.buffer.put(page, image);
             }
@@ -138,7 +155,8 @@ impl<'f> Assembly<'f> {
         self.smallest_size = self.smallest_size.min(commit.size);
         // A first sync or a reset shows nothing before it is complete.
         let whole = matches!(self.base, Base::Everything { .. });
-        if !more || (!whole && self.buffer.is_nearly_full()) {
+        let is_long = self.buffer.is_nearly_full() || matches!(self.overflow, Overflow::Spool(_));
+        if !more || (!whole && is_long) {
             return self.publish(commit);
         }
         Ok(Taken::More)
@@ -167,81 +185,91 @@ impl<'f> Assembly<'f> {
         }
     }
 
-    /// Moves the buffer to where readers do not look yet; false if the pages no
-    /// longer fit the file.
-    fn spill(&mut self) -> Result<bool> {
-        if self.transaction.is_none() {
-            let transaction = self.file.begin()?;
-            if self.verdict(&transaction.stamp(), None) == Verdict::Overtaken {
-                self.give_up();
-                return Ok(false);
-            }
-            self.transaction = Some(transaction);
+    /// Empties the buffer.
+    fn make_room(&mut self) -> Result<()> {
+        if matches!(self.overflow, Overflow::None) {
+            self.overflow = self.open_overflow()?;
         }
-        self.write_buffer(u32::MAX)?;
-        Ok(true)
-    }
-
-    fn write_buffer(&mut self, size: u32) -> Result<()> {
-        let replaces = matches!(self.base, Base::Everything { replaces: Some(_) });
-        let Some(transaction) = &mut self.transaction else { return Ok(()) };
-        for (page, image) in self.buffer.sorted().filter(|(page, _)| page.0 <= size) {
-            if replaces {
-                transaction.write_if_changed(page, image)?;
-            } else {
-                transaction.write(page, image)?;
+        match &mut self.overflow {
+            Overflow::None => {}
+            Overflow::Draft(draft) => write_all(draft, &self.buffer, u32::MAX, Draft::write)?,
+            Overflow::Spool(spool) => {
+                for (page, image) in self.buffer.sorted() {
+                    spool.put(page, image)?;
+                }
             }
         }
         self.buffer.clear();
         Ok(())
     }
 
-    fn publish(&mut self, commit: Commit) -> Result<Taken> {
-        if self.transaction.is_none() {
-            self.transaction = Some(self.file.begin()?);
+    fn open_overflow(&mut self) -> Result<Overflow<'f>> {
+        if let Base::Everything { replaces: None } = self.base {
+            let draft = self.file.begin()?;
+            if self.verdict(&draft.stamp(), None) == Verdict::Overtaken {
+                self.give_up();
+                return Ok(Overflow::None);
+            }
+            if draft.is_direct() {
+                return Ok(Overflow::Draft(draft));
+            }
         }
-        let Some(transaction) = &self.transaction else { return Ok(Taken::More) };
-        let stamp = transaction.stamp();
+        Ok(Overflow::Spool(self.file.spool()?))
+    }
+
+    fn publish(&mut self, commit: Commit) -> Result<Taken> {
+        let (mut draft, spool) = match std::mem::replace(&mut self.overflow, Overflow::None) {
+            Overflow::None => (self.file.begin()?, None),
+            Overflow::Draft(draft) => (draft, None),
+            Overflow::Spool(spool) => (self.file.begin()?, Some(spool)),
+        };
+        let stamp = draft.stamp();
         match self.verdict(&stamp, Some(&commit)) {
             Verdict::Overtaken => return Ok(self.give_up()),
-            Verdict::AlreadyThere => {
-                self.transaction = None;
-                return Ok(self.settle(commit));
-            }
+            Verdict::AlreadyThere => return Ok(self.settle(commit)),
             Verdict::Fits => {}
         }
-        self.refuse_what_cannot_be(transaction, &commit)?;
-        let mut page_1 = self.next_page_1(transaction, &stamp, &commit)?;
-        self.filter_schema(&mut page_1, &commit)?;
-        self.write_buffer(commit.size)?;
-        let Some(transaction) = self.transaction.take() else { return Ok(Taken::More) };
-        self.pages_written += transaction.pages_written() + 1;
+        self.refuse_what_cannot_be(&draft, &commit)?;
+        let mut page_1 = self.next_page_1(&draft, &stamp, &commit)?;
+        self.file.schema.apply(&mut Next {
+            page_1: &mut page_1,
+            has_page_1: self.page_1.is_some(),
+            buffer: &mut self.buffer,
+            spool: spool.as_ref(),
+            draft: &mut draft,
+            size: commit.size,
+            position: commit.position,
+        })?;
+        self.write(&mut draft, spool.as_ref(), commit.size)?;
+        self.pages_written += draft.pages_written() + 1;
         let durable = matches!(self.base, Base::Everything { .. });
-        transaction.publish(&page_1, commit.size, durable)?;
+        draft.publish(&page_1, commit.size, durable)?;
         let taken = self.settle(commit);
         self.file.checkpoint_if_due()?;
         Ok(taken)
     }
 
-    fn filter_schema(&mut self, page_1: &mut PageImage, commit: &Commit) -> Result<()> {
-        let Some(draft) = &mut self.transaction else { return Ok(()) };
-        self.file.schema.apply(&mut Next {
-            page_1,
-            has_page_1: self.page_1.is_some(),
-            buffer: &mut self.buffer,
-            draft,
-            size: commit.size,
-            position: commit.position,
-        })
+    /// Writes the pages that a database of `size` pages has, each one once.
+    fn write(&self, draft: &mut Draft, spool: Option<&Spool>, size: u32) -> Result<()> {
+        let replaces = matches!(self.base, Base::Everything { replaces: Some(_) });
+        let write = if replaces { Draft::write_if_changed } else { Draft::write };
+        let mut image = [0; PAGE_SIZE];
+        for page in spool.iter().flat_map(|spool| spool.pages(PageNo(size))) {
+            if let Some(spool) = spool.filter(|_| !self.buffer.contains(page)) {
+                spool.read(page, &mut image)?;
+                write(draft, page, &image)?;
+            }
+        }
+        write_all(draft, &self.buffer, size, write)
     }
 
     /// A commit that cannot be one: SQLite writes every page that it adds to a
     /// database in WAL mode, so each page that is new here must have come.
     /// Otherwise the file would get holes, up to 16 TB of them.
-    fn refuse_what_cannot_be(&self, transaction: &Draft, commit: &Commit) -> Result<()> {
+    fn refuse_what_cannot_be(&self, draft: &Draft, commit: &Commit) -> Result<()> {
         let known = match self.base {
             Base::Everything { .. } => 0,
-            Base::Since(_) => transaction.size().min(self.smallest_size),
+            Base::Since(_) => draft.size().min(self.smallest_size),
         };
         if let Some(page) = self.received.first_missing(PageNo(known + 1), PageNo(commit.size)) {
             return Err(Error::new(
@@ -261,22 +289,17 @@ impl<'f> Assembly<'f> {
 
     /// Page 1 of the state to publish: the primary's if it changed, else the
     /// present one, with the new position.
-    fn next_page_1(
-        &self,
-        transaction: &Draft,
-        stamp: &Stamp,
-        commit: &Commit,
-    ) -> Result<Box<PageImage>> {
+    fn next_page_1(&self, draft: &Draft, stamp: &Stamp, commit: &Commit) -> Result<Box<PageImage>> {
         let position = Some(commit.position);
         let Some(new) = &self.page_1 else {
-            let mut page_1 = Box::new(*transaction.page_1());
+            let mut page_1 = Box::new(*draft.page_1());
             page1::restamp(&mut page_1, &Stamp { position, ..*stamp }, commit.size);
             return Ok(page_1);
         };
         if let Some(reason) = page1::refuse(new, commit.size) {
             return Err(Error::new(Kind::Protocol, reason));
         }
-        let (present, next) = (transaction.page_1(), page1::schema_cookie(new));
+        let (present, next) = (draft.page_1(), page1::schema_cookie(new));
         let seen = page1::schema_cookie(present);
         // An open connection may have read the schema before, with a cookie
         // that is not above this one. In a file that was never synced too: it
@@ -296,18 +319,18 @@ impl<'f> Assembly<'f> {
 
     /// Makes the file an empty database without a position, as its primary is.
     pub fn replace_with_nothing(&mut self) -> Result<Taken> {
-        let transaction = self.file.begin()?;
-        let stamp = transaction.stamp();
+        let draft = self.file.begin()?;
+        let stamp = draft.stamp();
         if self.verdict(&stamp, None) == Verdict::Overtaken {
             return Ok(self.give_up());
         }
         // Not 0: with no position either, that is the stamp of a file that no
         // reader has ever seen longer than one page.
-        let cookie_shift = page1::schema_cookie(transaction.page_1()).wrapping_add(1).max(1);
+        let cookie_shift = page1::schema_cookie(draft.page_1()).wrapping_add(1).max(1);
         let mut page_1 = page1::empty(0);
         page1::patch(&mut page_1, &Stamp { position: None, cookie_shift }, 1);
         self.pages_written += 1;
-        transaction.publish(&page_1, 1, true)?;
+        draft.publish(&page_1, 1, true)?;
         Ok(Taken::More)
     }
 
@@ -325,10 +348,21 @@ impl<'f> Assembly<'f> {
     /// Ends the pull: its pages do not fit the file any more.
     fn give_up(&mut self) -> Taken {
         self.overtaken = true;
-        self.transaction = None;
+        self.overflow = Overflow::None;
         self.buffer.clear();
         Taken::Overtaken
     }
+}
+
+/// Writes all pages of the buffer that a database of `size` pages has.
+fn write_all<'f>(
+    draft: &mut Draft<'f>,
+    buffer: &PageBuffer,
+    size: u32,
+    write: fn(&mut Draft<'f>, PageNo, &PageImage) -> Result<()>,
+) -> Result<()> {
+    let mut pages = buffer.sorted().filter(|(page, _)| page.0 <= size);
+    pages.try_for_each(|(page, image)| write(draft, page, image))
 }
 
 /// What a pull that was overtaken says if it is overtaken each time.

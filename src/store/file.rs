@@ -5,8 +5,9 @@ use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::draft::{Draft, later_version};
+use super::draft::{Draft, later_version, moved, no_replica_any_more};
 use super::schema_filter::SchemaFilter;
+use super::spool::Spool;
 use super::wal_index::WalIndex;
 use crate::error::{Error, Kind, Result};
 use crate::fault;
@@ -68,11 +69,7 @@ impl ReplicaFile {
         })?;
         lock_proof::check_only_name(&path)?;
         if host.main_file()?.has_moved() {
-            return Err(Error::new(
-                Kind::NotAllowed,
-                "the database file was moved, deleted or replaced while it was open; \
-                 close the connection and open the file again",
-            ));
+            return Err(moved());
         }
         let look = look_at_bytes(host)?;
         if look == Look::Foreign {
@@ -112,6 +109,11 @@ impl ReplicaFile {
     pub fn begin(&self) -> Result<Draft<'_>> {
         self.become_replica()?;
         Draft::begin(&self.connection, &self.patience)
+    }
+
+    /// Where pages wait that must not be in the file yet.
+    pub fn spool(&self) -> Result<Spool> {
+        Ok(Spool::new(self.connection.temporary_file()?))
     }
 
     /// Makes an empty file a replica that has never been synced: from here on
@@ -262,10 +264,7 @@ impl ReplicaFile {
         match self.owner()? {
             Owner::Replica(stamp) => Ok(stamp),
             Owner::LaterVersion(version) => Err(later_version(version)),
-            Owner::Foreign => Err(Error::new(
-                Kind::NotAllowed,
-                "the file is no longer a replica; attach it again to see what it holds",
-            )),
+            Owner::Foreign => Err(no_replica_any_more()),
         }
     }
 

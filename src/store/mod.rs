@@ -5,12 +5,13 @@
 //! or a protocol.
 
 pub mod assembly;
-mod coalesce;
 pub mod draft;
 pub mod file;
+mod medium;
 mod page_buffer;
 mod page_set;
 mod readable;
 pub mod schema_filter;
 mod schema_now;
+mod spool;
 mod wal_index;

@@ -12,8 +12,27 @@ pub struct PageSet {
 }
 
 impl PageSet {
-    pub fn insert(&mut self, page: PageNo) {
-        *self.words.entry(page.0 / 64).or_default() |= 1 << (page.0 % 64);
+    /// Puts a page in; whether it was not there.
+    pub fn insert(&mut self, page: PageNo) -> bool {
+        let (word, bit) = (self.words.entry(page.0 / 64).or_default(), 1 << (page.0 % 64));
+        let is_new = *word & bit == 0;
+        *word |= bit;
+        is_new
+    }
+
+    pub fn contains(&self, page: PageNo) -> bool {
+        self.words.get(&(page.0 / 64)).is_some_and(|word| word & 1 << (page.0 % 64) != 0)
+    }
+
+    /// All pages in ascending order.
+    pub fn iter(&self) -> impl Iterator<Item = PageNo> + '_ {
+        let mut numbers: Vec<u32> = self.words.keys().copied().collect();
+        numbers.sort_unstable();
+        numbers.into_iter().flat_map(|number| {
+            let word = self.words[&number];
+            let bits = (0..64).filter(move |bit| word & 1 << bit != 0);
+            bits.map(move |bit| PageNo(number * 64 + bit))
+        })
     }
 
     /// Takes out all pages after `last`.
@@ -53,7 +72,7 @@ mod tests {
 
     fn missing(pages: impl IntoIterator<Item = u32>, first: u32, last: u32) -> Option<u32> {
         let mut set = PageSet::default();
-        pages.into_iter().for_each(|page| set.insert(PageNo(page)));
+        pages.into_iter().for_each(|page| assert!(set.insert(PageNo(page))));
         set.first_missing(PageNo(first), PageNo(last)).map(|page| page.0)
     }
 
@@ -74,7 +93,7 @@ mod tests {
     fn what_is_cut_is_missing() {
         for last in [1, 62, 63, 64, 65, 500] {
             let mut set = PageSet::default();
-            (1..=1000).for_each(|page| set.insert(PageNo(page)));
+            (1..=1000).for_each(|page| assert!(set.insert(PageNo(page))));
             set.cut(PageNo(last));
             assert_eq!(set.first_missing(PageNo(1), PageNo(1000)), Some(PageNo(last + 1)));
         }
@@ -85,6 +104,17 @@ mod tests {
         assert_eq!(missing([u32::MAX], u32::MAX, u32::MAX), None);
         assert_eq!(missing([u32::MAX], 1, u32::MAX), Some(1));
         assert_eq!(missing([], 5, 4), None, "an empty range");
+    }
+
+    #[test]
+    fn pages_come_in_order_and_once() {
+        let mut set = PageSet::default();
+        let inserted: Vec<bool> =
+            [700, 1, 64, 63, 700, u32::MAX].map(|page| set.insert(PageNo(page))).into();
+        assert_eq!(inserted, [true, true, true, true, false, true]);
+        let pages: Vec<u32> = set.iter().map(|page| page.0).collect();
+        assert_eq!(pages, [1, 63, 64, 700, u32::MAX]);
+        assert!(set.contains(PageNo(63)) && !set.contains(PageNo(62)));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use super::draft::Draft;
 use super::page_buffer::PageBuffer;
 use super::readable::{Unreadable, first_unreadable, functions};
+use super::spool::Spool;
 use crate::error::{Error, Kind, Result};
 use crate::position::Position;
 use crate::schema::rewrite::{give_up, rewrite};
@@ -33,6 +34,8 @@ pub struct Next<'a, 'f> {
     /// Page 1 came with the pull.
     pub has_page_1: bool,
     pub buffer: &'a mut PageBuffer,
+    /// Pages that did not fit the buffer.
+    pub spool: Option<&'a Spool>,
     pub draft: &'a mut Draft<'f>,
     pub size: u32,
     pub position: Position,
@@ -61,7 +64,7 @@ impl SchemaFilter {
         let known = next.draft.stamp().position == Some(at)
             && !next.has_page_1
             && next.draft.pages_written() == 0
-            && !pages.iter().any(|page| next.buffer.contains(*page));
+            && !pages.iter().any(|page| next.comes(*page));
         known.then_some(pages)
     }
 
@@ -91,6 +94,11 @@ impl SchemaFilter {
 }
 
 impl Next<'_, '_> {
+    /// Whether a page that is not the first is about to be written.
+    fn comes(&self, page: PageNo) -> bool {
+        self.buffer.contains(page) || self.spool.is_some_and(|spool| spool.contains(page))
+    }
+
     fn page(&mut self, page: PageNo) -> Result<Box<PageImage>> {
         if page == PageNo::FIRST {
             return Ok(Box::new(*self.page_1));
@@ -99,7 +107,10 @@ impl Next<'_, '_> {
             return Ok(Box::new(*image));
         }
         let mut image = Box::new([0; crate::units::PAGE_SIZE]);
-        self.draft.read(page, &mut image)?;
+        match self.spool.filter(|spool| spool.contains(page)) {
+            Some(spool) => spool.read(page, &mut image)?,
+            None => self.draft.read(page, &mut image)?,
+        }
         Ok(image)
     }
 

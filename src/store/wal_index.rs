@@ -6,7 +6,6 @@
 use std::cell::RefCell;
 
 use crate::error::{Error, Kind, Result};
-use crate::fault;
 use crate::host::file::DatabaseFile;
 use crate::units::PageNo;
 use crate::wal::index::{self, IndexHeader, Segment, Unusable};
@@ -55,25 +54,6 @@ impl<'f> WalIndex<'f> {
         }
     }
 
-    /// Makes `header` the one that readers see. `between` names the fault
-    /// point between its two copies.
-    pub fn publish(&self, header: &IndexHeader, between: &str) -> Result<()> {
-        let barrier = || {
-            self.file.barrier();
-            fault::point(between);
-        };
-        header.publish(&self.segment(0)?, barrier);
-        Ok(())
-    }
-
-    /// Makes the two copies differ, so that nobody uses the index before
-    /// SQLite has rebuilt it from the log or `publish` has ended this.
-    pub fn tear(&self, header: &IndexHeader) -> Result<()> {
-        header.publish_half(&self.segment(0)?);
-        self.file.barrier();
-        Ok(())
-    }
-
     /// The last frame up to `last` that holds `page`.
     pub fn find(&self, page: PageNo, last: u32) -> Result<Option<u32>> {
         if last == 0 {
@@ -85,14 +65,5 @@ impl<'f> WalIndex<'f> {
             }
         }
         Ok(None)
-    }
-
-    /// Enters `frame`, which holds `page`; `committed` is the last frame that
-    /// readers may see.
-    pub fn append(&self, frame: u32, page: PageNo, committed: u32) -> Result<()> {
-        let segment = self.segment(index::segment_of(frame))?;
-        index::append(&segment, frame, page, committed).ok_or_else(|| {
-            Error::new(Kind::Local, "the wal-index is damaged: its hash table is full")
-        })
     }
 }

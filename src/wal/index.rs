@@ -53,6 +53,33 @@ pub struct Segment<'m> {
     pub slots: &'m [AtomicU16; SEGMENT_SLOTS],
 }
 
+/// The memory of one segment: what is read and stored here one number at a
+/// time, so that a test can stop between any two stores.
+pub trait Cells {
+    fn word(&self, at: usize) -> u32;
+    fn set_word(&self, at: usize, value: u32);
+    fn slot(&self, at: usize) -> u16;
+    fn set_slot(&self, at: usize, value: u16);
+}
+
+impl Cells for Segment<'_> {
+    fn word(&self, at: usize) -> u32 {
+        self.words[at].load(Relaxed)
+    }
+
+    fn set_word(&self, at: usize, value: u32) {
+        self.words[at].store(value, Relaxed);
+    }
+
+    fn slot(&self, at: usize) -> u16 {
+        self.slots[at].load(Relaxed)
+    }
+
+    fn set_slot(&self, at: usize, value: u16) {
+        self.slots[at].store(value, Relaxed);
+    }
+}
+
 /// One copy of the wal-index header (walformat 2.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IndexHeader {
@@ -84,7 +111,7 @@ pub enum Unusable {
 
 impl IndexHeader {
     /// The header that both copies agree on. `barrier` orders the two reads.
-    pub fn read(first: &Segment, barrier: impl Fn()) -> Result<IndexHeader, Unusable> {
+    pub fn read(first: &impl Cells, barrier: impl Fn()) -> Result<IndexHeader, Unusable> {
         let copy = load_copy(first, 0);
         barrier();
         if copy != load_copy(first, COPY_WORDS) {
@@ -96,7 +123,7 @@ impl IndexHeader {
     /// Makes this header the one that readers see: second copy, barrier, first
     /// copy, which is the order of `walIndexWriteHdr`; a reader takes them the
     /// other way round.
-    pub fn publish(&self, first: &Segment, barrier: impl Fn()) {
+    pub fn publish(&self, first: &impl Cells, barrier: impl Fn()) {
         let copy = self.encode();
         store_copy(first, COPY_WORDS, &copy);
         barrier();
@@ -105,7 +132,7 @@ impl IndexHeader {
 
     /// Only the second copy: readers find the two different until the first
     /// follows, and rebuild the index if its writer died.
-    pub fn publish_half(&self, first: &Segment) {
+    pub fn publish_half(&self, first: &impl Cells) {
         store_copy(first, COPY_WORDS, &self.encode());
     }
 
@@ -173,30 +200,36 @@ fn header_checksum(copy: &[u32; COPY_WORDS]) -> Checksum {
     Checksum::default().update(&bytes, WordOrder::NATIVE)
 }
 
-fn load_copy(first: &Segment, at: usize) -> [u32; COPY_WORDS] {
-    std::array::from_fn(|i| first.words[at + i].load(Relaxed))
+fn load_copy(first: &impl Cells, at: usize) -> [u32; COPY_WORDS] {
+    std::array::from_fn(|i| first.word(at + i))
 }
 
-fn store_copy(first: &Segment, at: usize, copy: &[u32; COPY_WORDS]) {
+fn store_copy(first: &impl Cells, at: usize, copy: &[u32; COPY_WORDS]) {
     for (i, word) in copy.iter().enumerate() {
-        first.words[at + i].store(*word, Relaxed);
+        first.set_word(at + i, *word);
     }
 }
 
 /// How many frames a checkpoint has copied into the database file.
-pub fn backfilled(first: &Segment) -> u32 {
-    first.words[BACKFILL].load(Relaxed)
+pub fn backfilled(first: &impl Cells) -> u32 {
+    first.word(BACKFILL)
+}
+
+/// Says that nothing of the log is in the database file. The read marks stay:
+/// a reader may be using one.
+pub fn forget_backfill(first: &impl Cells) {
+    first.set_word(BACKFILL, 0);
+    first.set_word(BACKFILL_ATTEMPTED, 0);
 }
 
 /// What `walRestartHdr` does to the checkpoint information: nothing backfilled,
 /// mark 1 at the start of the log, marks 2 to 4 free. True of any log that
 /// nobody reads, also before it is restarted.
-pub fn reset_checkpoint_info(first: &Segment) {
-    first.words[BACKFILL].store(0, Relaxed);
-    first.words[BACKFILL_ATTEMPTED].store(0, Relaxed);
-    first.words[READ_MARKS + 1].store(0, Relaxed);
+pub fn reset_checkpoint_info(first: &impl Cells) {
+    forget_backfill(first);
+    first.set_word(READ_MARKS + 1, 0);
     for mark in 2..5 {
-        first.words[READ_MARKS + mark].store(READ_MARK_UNUSED, Relaxed);
+        first.set_word(READ_MARKS + mark, READ_MARK_UNUSED);
     }
 }
 
@@ -213,9 +246,15 @@ fn frames_before(segment: usize) -> u32 {
     }
 }
 
-/// The page numbers of a segment, by frame.
-fn page_numbers<'m>(segment: &Segment<'m>, number: usize) -> &'m [AtomicU32] {
-    &segment.words[if number == 0 { HEADER_WORDS } else { 0 }..]
+/// Frames that segment `segment` has room for.
+fn room_in(segment: usize) -> usize {
+    (if segment == 0 { FIRST_FRAMES } else { FRAMES }) as usize
+}
+
+/// Word that holds the page number of the frame at `place`, which is at least
+/// 1, in its segment.
+fn word_of(segment: usize, place: usize) -> usize {
+    place - 1 + if segment == 0 { HEADER_WORDS } else { 0 }
 }
 
 /// Slots in the order they are tried for `page` (walformat 2.3).
@@ -224,55 +263,58 @@ fn probe(page: PageNo) -> impl Iterator<Item = usize> {
     (0..SEGMENT_SLOTS).map(move |step| (first + step) % SEGMENT_SLOTS)
 }
 
-/// Enters frame `frame`, which holds `page`, into its segment. `committed` is
-/// the last frame that readers may see: entries past it are the remains of a
-/// writer that died, and are cleared first.
+/// Enters frame `frame`, which holds `page`, into its segment. Entries of
+/// later frames must have been cleared by [`forget_after`].
 ///
 /// None if the hash table is full, which only a damaged index can be.
-pub fn append(segment: &Segment, frame: u32, page: PageNo, committed: u32) -> Option<()> {
+pub fn append(segment: &impl Cells, frame: u32, page: PageNo) -> Option<()> {
     let number = segment_of(frame);
-    let pages = page_numbers(segment, number);
     let place = (frame - frames_before(number)) as usize;
     if place == 1 {
-        clear(pages, segment.slots);
-    } else if pages[place - 1].load(Relaxed) != 0 {
-        let kept = committed.saturating_sub(frames_before(number)) as usize;
-        forget_after(pages, segment.slots, kept);
+        forget_places(segment, number, 0);
     }
-    let slot = probe(page).find(|slot| segment.slots[*slot].load(Relaxed) == 0)?;
-    pages[place - 1].store(page.0, Relaxed);
-    segment.slots[slot].store(place as u16, Relaxed);
+    let slot = probe(page).find(|slot| segment.slot(*slot) == 0)?;
+    segment.set_word(word_of(number, place), page.0);
+    segment.set_slot(slot, place as u16);
     Some(())
 }
 
-fn clear(pages: &[AtomicU32], slots: &[AtomicU16]) {
-    pages.iter().for_each(|page| page.store(0, Relaxed));
-    slots.iter().for_each(|slot| slot.store(0, Relaxed));
+/// Clears what segment `number` says of frames after `last`: the remains of a
+/// writer that died.
+pub fn forget_after(segment: &impl Cells, number: usize, last: u32) {
+    let kept = last.saturating_sub(frames_before(number)) as usize;
+    forget_places(segment, number, kept.min(room_in(number)));
 }
 
-/// Clears the entries behind the first `kept` (`walCleanupHash`).
-fn forget_after(pages: &[AtomicU32], slots: &[AtomicU16], kept: usize) {
-    for slot in slots {
-        if usize::from(slot.load(Relaxed)) > kept {
-            slot.store(0, Relaxed);
+/// Slots first and page numbers after them, the last ones first: a writer
+/// finds out by the page number behind the last frame that there is something
+/// to clear (`walCleanupHash`), so that one must be the last to go.
+fn forget_places(segment: &impl Cells, number: usize, kept: usize) {
+    for slot in 0..SEGMENT_SLOTS {
+        if usize::from(segment.slot(slot)) > kept {
+            segment.set_slot(slot, 0);
         }
     }
-    pages[kept..].iter().for_each(|page| page.store(0, Relaxed));
+    for place in (kept + 1..=room_in(number)).rev() {
+        let word = word_of(number, place);
+        if segment.word(word) != 0 {
+            segment.set_word(word, 0);
+        }
+    }
 }
 
 /// The last frame of this segment, not after `last`, that holds `page`.
-pub fn find(segment: &Segment, number: usize, page: PageNo, last: u32) -> Option<u32> {
-    let pages = page_numbers(segment, number);
+pub fn find(segment: &impl Cells, number: usize, page: PageNo, last: u32) -> Option<u32> {
     let before = frames_before(number);
     let mut found = None;
     for slot in probe(page) {
-        let place = usize::from(segment.slots[slot].load(Relaxed));
+        let place = usize::from(segment.slot(slot));
         if place == 0 {
             break;
         }
         let frame = before + place as u32;
-        let holds_page = pages.get(place - 1).is_some_and(|held| held.load(Relaxed) == page.0);
-        if frame <= last && holds_page {
+        let is_entry = place <= room_in(number);
+        if frame <= last && is_entry && segment.word(word_of(number, place)) == page.0 {
             found = found.max(Some(frame));
         }
     }

@@ -75,7 +75,7 @@ fn the_last_frame_of_a_page_is_found_up_to_a_limit() {
     let memory = Memory::new();
     let segment = memory.segment();
     for (frame, page) in [(1, 5), (2, 9), (3, 5), (4, 5 + SEGMENT_SLOTS as u32)] {
-        append(&segment, frame, PageNo(page), 0).unwrap();
+        append(&segment, frame, PageNo(page)).unwrap();
     }
     assert_eq!(find(&segment, 0, PageNo(5), 4), Some(3));
     assert_eq!(find(&segment, 0, PageNo(5), 2), Some(1));
@@ -89,13 +89,41 @@ fn what_a_dead_writer_left_behind_the_last_commit_is_forgotten() {
     let memory = Memory::new();
     let segment = memory.segment();
     for frame in 1..=10 {
-        append(&segment, frame, PageNo(100 + frame), 0).unwrap();
+        append(&segment, frame, PageNo(100 + frame)).unwrap();
     }
-    append(&segment, 4, PageNo(200), 3).unwrap();
+    forget_after(&segment, 0, 3);
+    append(&segment, 4, PageNo(200)).unwrap();
     assert_eq!(find(&segment, 0, PageNo(103), 10), Some(3));
     assert_eq!(find(&segment, 0, PageNo(200), 10), Some(4));
     for dead in 4..=10 {
         assert_eq!(find(&segment, 0, PageNo(100 + dead), 10), None, "frame {dead}");
+    }
+}
+
+/// Whoever dies while clearing leaves a part of the remains; whoever comes
+/// next must neither find them nor lose an entry of its own over them.
+#[test]
+fn remains_in_any_order_hide_nothing() {
+    for left in 0_u32..1 << 6 {
+        let memory = Memory::new();
+        let segment = memory.segment();
+        for frame in 1..=10 {
+            append(&segment, frame, PageNo(100 + frame)).unwrap();
+        }
+        for place in 5..=10 {
+            if left & 1 << (place - 5) == 0 {
+                segment.set_word(word_of(0, place), 0);
+            }
+        }
+        forget_after(&segment, 0, 4);
+        append(&segment, 5, PageNo(205)).unwrap();
+        append(&segment, 6, PageNo(206)).unwrap();
+        assert_eq!(find(&segment, 0, PageNo(205), 6), Some(5));
+        assert_eq!(find(&segment, 0, PageNo(206), 6), Some(6));
+        for frame in 1..=10 {
+            let found = find(&segment, 0, PageNo(100 + frame), 10);
+            assert_eq!(found, (frame <= 4).then_some(frame), "{left:b}");
+        }
     }
 }
 
@@ -104,12 +132,12 @@ fn a_full_segment_finds_every_page_and_a_new_first_entry_clears_it() {
     let memory = Memory::new();
     let segment = memory.segment();
     for place in 1..=4096 {
-        append(&segment, 4062 + place, PageNo(place * 7), 0).unwrap();
+        append(&segment, 4062 + place, PageNo(place * 7)).unwrap();
     }
     for place in 1..=4096 {
         assert_eq!(find(&segment, 1, PageNo(place * 7), u32::MAX), Some(4062 + place));
     }
-    append(&segment, 4063, PageNo(1), 0).unwrap();
+    append(&segment, 4063, PageNo(1)).unwrap();
     assert_eq!(find(&segment, 1, PageNo(7), u32::MAX), None);
     assert_eq!(find(&segment, 1, PageNo(1), u32::MAX), Some(4063));
 }
@@ -120,7 +148,7 @@ fn a_damaged_index_neither_panics_nor_loops() {
     memory.slots.iter().for_each(|slot| slot.store(u16::MAX, Relaxed));
     let segment = memory.segment();
     assert_eq!(find(&segment, 0, PageNo(5), u32::MAX), None);
-    assert_eq!(append(&segment, 2, PageNo(5), 1), None);
+    assert_eq!(append(&segment, 2, PageNo(5)), None);
 }
 
 #[test]

@@ -1,13 +1,18 @@
 //! SQLite's write-ahead log, wal-index and database header as pure functions
 //! over bytes (sqlite.org/fileformat2.html section 4, walformat.html).
 //!
-//! Nothing here opens a file, takes a lock or reads a clock: `replica/` does
-//! that through `host/` and asks this module what the bytes mean.
+//! Nothing here opens a file, takes a lock or reads a clock: `store/` does that
+//! through `host/` and asks this module what the bytes mean.
 
 pub mod checksum;
+pub mod coalesce;
+pub mod commit;
 pub mod frame;
 pub mod header;
 pub mod index;
+pub mod medium;
+#[cfg(test)]
+mod memory_model;
 pub mod page1;
 
 /// Names one generation of the log: salt-1 and salt-2 as they stand in the WAL

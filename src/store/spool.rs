@@ -1,0 +1,46 @@
+//! Pages of a pull that do not fit in memory and may not go to the file yet: a
+//! temporary file with each page at its own place, of which the last image
+//! counts. It is as long as the database at most, and its holes take no room.
+
+use std::cell::RefCell;
+
+use super::page_set::PageSet;
+use crate::error::Result;
+use crate::host::TemporaryFile;
+use crate::units::{PageImage, PageNo};
+use crate::wal::coalesce::Coalescer;
+
+pub struct Spool {
+    file: TemporaryFile,
+    pages: PageSet,
+    /// Neighbours on their way to the file.
+    run: RefCell<Coalescer>,
+}
+
+impl Spool {
+    pub fn new(file: TemporaryFile) -> Spool {
+        Spool { file, pages: PageSet::default(), run: RefCell::default() }
+    }
+
+    /// Keeps a page, instead of an earlier image of it.
+    pub fn put(&mut self, page: PageNo, image: &PageImage) -> Result<()> {
+        self.pages.insert(page);
+        let file = &self.file;
+        self.run.get_mut().push(page.offset(), image, |bytes, at| file.write(bytes, at))
+    }
+
+    pub fn contains(&self, page: PageNo) -> bool {
+        self.pages.contains(page)
+    }
+
+    /// All pages up to `last`, in ascending order.
+    pub fn pages(&self, last: PageNo) -> impl Iterator<Item = PageNo> + '_ {
+        self.pages.iter().take_while(move |page| *page <= last)
+    }
+
+    /// Reads a page that is in it.
+    pub fn read(&self, page: PageNo, image: &mut PageImage) -> Result<()> {
+        self.run.borrow_mut().flush(|bytes, at| self.file.write(bytes, at))?;
+        self.file.read(image, page.offset())
+    }
+}
