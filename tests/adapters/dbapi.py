@@ -147,6 +147,7 @@ class Statements(WithPrimary):
         db = self.db
         db.execute(f"INSERT INTO {self.table}(id, x) VALUES (:id, @x)", {"id": 5, "x": ":no '?'", "unused": 1})
         db.execute(f"INSERT INTO {self.table}(id, x) VALUES (?2, ?1) -- what?\n", ("b", 6))
+        db.execute(f"UPDATE {self.table} SET x = :x WHERE id = @id AND :x = ?1", {"id": 5, "x": ":no '?'"})
         with self.assertRaises(sqlite3.ProgrammingError):
             db.execute(f"INSERT INTO {self.table}(x) VALUES (:absent)", {})
         marks = ",".join(["(?, ?)"] * 200)
@@ -239,6 +240,17 @@ class Errors(WithPrimary):
         with self.assertRaises(sqlite3.OperationalError):
             self.db.execute("COMMIT")
 
+    def test_a_transaction_that_an_error_has_ended_is_not_open(self):
+        self.primary.execute(f"CREATE UNIQUE INDEX u{self.table} ON {self.table}(x)")
+        self.db.execute(f"INSERT INTO {self.table}(x) VALUES ('a')")
+        with self.assertRaises(sqlite3.IntegrityError):
+            self.db.execute(f"INSERT OR ROLLBACK INTO {self.table}(x) VALUES ('a')")
+        self.db.rollback()
+        self.assertFalse(self.db.in_transaction)
+        self.db.execute(f"INSERT INTO {self.table}(x) VALUES ('b')")
+        self.db.commit()
+        self.assert_both_hold("b")
+
     def test_connect_without_sync_url_is_an_ordinary_database(self):
         db = sqlite_replica.connect(":memory:")
         db.execute("CREATE TABLE t(x)")
@@ -264,6 +276,11 @@ class Replica(WithPrimary):
         self.assertGreater(synced["frames_synced"], 0)
         self.assert_both_hold("theirs")
         self.assertEqual(json.loads(self.db.execute("SELECT replica_sync()").fetchone()[0])["frames_synced"], 0)
+
+    def test_a_read_of_what_only_the_primary_has_asks_the_primary(self):
+        self.primary.execute(f"CREATE TABLE later{self.table}(x); INSERT INTO later{self.table} VALUES (1)")
+        self.assertEqual(self.db.execute(f"SELECT x FROM later{self.table}").fetchall(), [(1,)])
+        self.assertEqual(self.db.execute("SELECT vector_extract(vector('[1,2]'))").fetchone(), ("[1,2]",))
 
     def test_options_reach_the_extension(self):
         db = self.open(sync_interval=30, options={"timeout": 7})

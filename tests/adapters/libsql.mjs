@@ -85,11 +85,14 @@ test("names, numbers and many arguments", async () => {
   assert.throws(() => db.prepare(`INSERT INTO ${table} VALUES (?, 1, 1)`).run([[1]]), TypeError);
   assert.deepEqual(await primary.rows(`SELECT * FROM ${table}`), [[1n, "b", null], ["two", "one", 1]]);
   assert.equal(db.prepare(`SELECT b FROM ${table} WHERE a = :key`).pluck().get({ key: "two" }), "one");
+  assert.deepEqual(db.prepare("SELECT :b, @a, ?1").raw().get({ a: "one", b: "two" }), ["two", "one", "two"]);
   assert.equal(db.prepare(`SELECT b FROM ${table} WHERE a = ?1`).pluck().get({ 1: "two" }), "one");
+  assert.throws(() => db.exec(`BEGIN; DROP TABLE IF EXISTS ${table}; CREATE TABLE ${table}(a, b, c); SELECT 1; COMMIT; SYNTAX ERROR`),
+    { message: 'near "SYNTAX": syntax error' });
   const many = Array.from({ length: 600 }, (_, at) => `v'${at}`);
   const rows = Array.from({ length: 200 }, () => "(?, ?, ?)").join(", ");
   assert.equal(db.prepare(`INSERT INTO ${table} VALUES ${rows}`).run(many).changes, 200);
-  assert.equal(db.prepare(`SELECT count(*) FROM ${table}`).pluck().get(), 202);
+  assert.equal(db.prepare(`SELECT count(*) FROM ${table}`).pluck().get(), 200);
   db.close();
 });
 
@@ -146,6 +149,18 @@ test("reads need no primary", async () => {
   const db = new Database(file, { syncUrl: "http://127.0.0.1:1", replica: { timeout: 1 } });
   assert.equal(db.prepare("SELECT 1 AS one").get().one, 1);
   assert.throws(() => db.exec("CREATE TABLE unreachable(x)"), { code: "SQLITE_CANTOPEN" });
+  db.close();
+});
+
+test("a read of what only the primary has asks the primary", async () => {
+  const { db, table } = await withTable();
+  await primary.execute(`CREATE TABLE later${table}(x); INSERT INTO later${table} VALUES (1)`);
+  assert.deepEqual(db.prepare(`SELECT x FROM later${table}`).all(), [{ x: 1 }]);
+  assert.deepEqual(db.prepare("SELECT vector_extract(vector('[1,2]'))").pluck().all(), ["[1,2]"]);
+  assert.throws(() => db.prepare("SELECT * FROM missing").all(), { message: "no such table: missing", code: "SQLITE_ERROR" });
+  db.exec(`CREATE UNIQUE INDEX u${table} ON ${table}(x); BEGIN; INSERT INTO ${table}(x) VALUES (1)`);
+  assert.throws(() => db.exec(`INSERT OR ROLLBACK INTO ${table}(x) VALUES (1)`), { code: "SQLITE_CONSTRAINT_UNIQUE" });
+  assert.equal(db.inTransaction, false);
   db.close();
 });
 

@@ -34,7 +34,9 @@ class Database {
     this.name = path;
     this.readonly = options.readonly ?? false;
     const file = this.memory ? ":memory:" : path.replace(/^file:(?:\/\/(?=\/))?/, "");
-    this.native = attempt(() => open(file, { ...options, timeout: options.timeout ?? 5000 }));
+    // libsql does not wait for locks unless it is told to; beside a replica's file others may sync.
+    const timeout = options.timeout ?? (options.syncUrl ? 5000 : 0);
+    this.native = attempt(() => open(file, { ...options, timeout }));
     if (options.syncUrl) this.#attach(options);
   }
 

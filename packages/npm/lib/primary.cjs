@@ -59,6 +59,16 @@ class Primary {
     }
   }
 
+  // The extension wants to hear that we know.
+  #lost() {
+    try {
+      this.ask("SELECT replica_rollback()");
+    } catch {
+      // There is nothing left to roll back.
+    }
+    this.#forget();
+  }
+
   #forget() {
     this.inTransaction = this.#openedBySavepoint = false;
     this.#savepoints = [];
@@ -91,7 +101,7 @@ class Primary {
     try {
       text = this.ask(`SELECT replica_write(?${marks})`, sql, ...values);
     } catch (error) {
-      if (this.inTransaction && /ended the transaction/.test(error.message)) this.#forget();
+      if (this.inTransaction && /ended the transaction|transaction was lost/.test(error.message)) this.#lost();
       throw error;
     }
     const answer = parse(text, safe);

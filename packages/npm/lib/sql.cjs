@@ -126,7 +126,7 @@ function parameters(sql) {
   for (const { token, number } of numbered(sql)) {
     if (!number) continue;
     while (names.length < number) names.push(null);
-    names[number - 1] = token.slice(1) || null;
+    names[number - 1] ??= token.slice(1) || null;
   }
   return names;
 }

@@ -16,6 +16,8 @@ class Statement {
   #isPluck = false;
   #isSafe = false;
   #columns = null;
+  // A read of something that only the primary has: its own functions, a table of a moment ago.
+  #isElsewhere = false;
 
   constructor(db, sql, isSafe) {
     this.#db = db;
@@ -31,9 +33,10 @@ class Statement {
       this.#local = attempt(() => this.#db.native.prepare(sql));
       this.reader = this.#local.reader;
     } catch (error) {
-      // What only the primary knows: its own functions, and tables of a transaction or from a moment ago.
-      const elsewhere = this.#isRemote() && /no such|libsql_|vector/.test(error.message);
-      if (!elsewhere) throw error;
+      // The primary may know better: its own functions, the tables of its transaction or of a moment ago.
+      this.#isElsewhere = this.readonly && this.#db.primary !== null && /^no such (?:table|function|module)/.test(error.message);
+      const isSyntax = /syntax error|incomplete input|unrecognized token|more than one statement/.test(error.message);
+      if (!this.#isRemote() || isSyntax) throw error;
     }
   }
 
@@ -45,7 +48,7 @@ class Statement {
   }
 
   #isRemote() {
-    return this.#db.primary !== null && this.#db.primary.isRemote(this.#what);
+    return this.#isElsewhere || (this.#db.primary !== null && this.#db.primary.isRemote(this.#what));
   }
 
   // The short way of nearly all reads: straight to the binding's own statement.

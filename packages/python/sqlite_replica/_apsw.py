@@ -10,7 +10,7 @@ import sqlite3
 import apsw
 
 from . import _sql
-from ._primary import positioned
+from ._primary import is_unknown_here, positioned
 from ._replica import Replica
 
 _CLASSES = {
@@ -59,9 +59,15 @@ class Cursor:
         if statement.kind is _sql.WRITE:
             connection._begin_before_write(statement)
         if not primary.is_remote(statement):
-            if statement.kind is _sql.READ:
+            if statement.kind is not _sql.READ or statement.about_replica:
+                return self._local(sql, parameters)
+            try:
+                self._local(sql, parameters)
                 connection._reads.add(sql)
-            return self._local(sql, parameters)
+                return self
+            except sqlite3.OperationalError as error:
+                if not is_unknown_here(error):
+                    raise
         answer = connection._say(primary.run, sql, parameters)
         self._show(answer.columns, answer.rows, answer.rows_affected if statement.kind is _sql.WRITE else -1)
         if statement.verb in ("INSERT", "REPLACE"):

@@ -7,7 +7,7 @@ extension on the connection and returns its value.
 import base64
 import json
 import re
-from sqlite3 import OperationalError, PrepareProtocol, ProgrammingError, adapt
+from sqlite3 import Error, OperationalError, PrepareProtocol, ProgrammingError, adapt
 from typing import NamedTuple, Optional, Tuple
 
 from . import _sql
@@ -103,6 +103,14 @@ class Primary:
         if not self._savepoints and self._opened_by_savepoint:
             self.end("commit")
 
+    def _lost(self):
+        """The extension wants to hear that we know."""
+        try:
+            self._ask("SELECT replica_rollback()")
+        except Error:
+            pass  # There is nothing left to roll back.
+        self._forget()
+
     def _forget(self):
         self.in_transaction, self._opened_by_savepoint, self._savepoints = False, False, []
         self._changed(False)
@@ -116,8 +124,8 @@ class Primary:
         try:
             answer = json.loads(self._ask(f"SELECT replica_write(?1{marks})", sql, *arguments))
         except Exception as error:
-            if self.in_transaction and "ended the transaction" in str(error):
-                self._forget()
+            if self.in_transaction and re.search("ended the transaction|transaction was lost", str(error)):
+                self._lost()
             raise
         rows = [tuple(map(value, row)) for row in answer["rows"]]
         return Answer(tuple(answer["columns"]), rows, answer["rows_affected"] or 0, answer["last_insert_rowid"])
@@ -168,3 +176,8 @@ def _storable(argument):
 def without_prefix(text):
     """An error as SQLite words it: the binding's user did not call `replica_write`."""
     return re.sub(r"^replica_(?:write|begin|commit|rollback): ", "", text)
+
+
+def is_unknown_here(error):
+    """A local read failed on something that the primary may have: its own functions, a table of a moment ago."""
+    return re.match("no such (?:table|function|module)", str(error)) is not None

@@ -148,5 +148,9 @@ def numbered(sql):
 @lru_cache(maxsize=1024)
 def parameters(sql):
     """The parameters by number: a name without its mark, or None."""
-    found = {number: token[1:] if token[0] != "?" else None for token, number in numbered(sql) if number}
+    found = {}
+    for token, number in numbered(sql):
+        # ?1 may be another word for the parameter :name.
+        if number and found.get(number) is None:
+            found[number] = token[1:] if token[0] != "?" else None
     return tuple(found.get(number) for number in range(1, max(found, default=0) + 1))

@@ -10,6 +10,7 @@ import sqlite3
 from functools import lru_cache
 
 from . import _sql
+from ._primary import is_unknown_here
 from ._replica import Replica
 
 _local = sqlite3.Cursor.execute
@@ -43,9 +44,15 @@ class Cursor(sqlite3.Cursor):
         if statement.kind is _sql.WRITE:
             connection._begin_before_write(statement)
         if not connection._primary.is_remote(statement):
-            if statement.kind is _sql.READ:
+            if statement.kind is not _sql.READ or statement.about_replica:
+                return _local(self, sql, parameters)
+            try:
+                _local(self, sql, parameters)
                 connection._reads.add(sql)
-            return _local(self, sql, parameters)
+                return self
+            except sqlite3.OperationalError as error:
+                if not is_unknown_here(error):
+                    raise
         self._show(statement, connection._say(connection._primary.run, sql, parameters))
         return self
 
