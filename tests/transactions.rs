@@ -85,7 +85,7 @@ fn calls_that_do_not_fit_the_state_are_errors() {
     assert_eq!(shell.error("SELECT replica_rollback()"), format!("replica_rollback: {nothing}"));
     assert_eq!(
         shell.error("SELECT replica_begin('exclusive')"),
-        "replica_begin: mode must be 'deferred', 'immediate' or 'read'"
+        "replica_begin: mode must be 'deferred', 'immediate', 'read' or 'migration'"
     );
     shell.run("SELECT replica_begin()");
     let open = "a transaction is open already; end it with replica_commit() or replica_rollback()";
@@ -251,6 +251,32 @@ fn a_deferred_constraint_fails_at_the_commit() {
     assert_eq!(sqld.scalar("SELECT count(*) FROM child"), "0");
     shell.run("SELECT replica_write('INSERT INTO child VALUES (1)')");
     assert_eq!(sqld.scalar("SELECT count(*) FROM child"), "1");
+}
+
+#[test]
+fn a_migration_rebuilds_a_table_under_those_that_point_at_it() {
+    let rebuild = "SELECT replica_write('CREATE TABLE new_a(id INTEGER PRIMARY KEY, n TEXT)');
+        SELECT replica_write('INSERT INTO new_a SELECT id, n FROM a');
+        SELECT replica_write('DROP TABLE a');
+        SELECT replica_write('ALTER TABLE new_a RENAME TO a');
+        SELECT replica_commit();";
+    for (mode, left) in [("immediate", "0"), ("migration", "2")] {
+        let (sqld, _folder, db, mut shell) = accounts();
+        sqld.execute(
+            "CREATE TABLE child(a INTEGER REFERENCES a(id) ON DELETE CASCADE); \
+             INSERT INTO child VALUES (1), (2)",
+        );
+        shell.run(&format!("SELECT replica_begin('{mode}')"));
+        for statement in rebuild.split(";\n") {
+            shell.run(statement);
+        }
+        assert_eq!(sqld.scalar("SELECT count(*) FROM child"), left, "{mode}");
+        assert_eq!(shell.run(HERE), "100,0");
+        assert_replica_equals_primary(&db, &sqld);
+        // It ends with the transaction.
+        let error = shell.error("SELECT replica_write('INSERT INTO child VALUES (77)')");
+        assert!(error.contains("FOREIGN KEY constraint failed"), "{error}");
+    }
 }
 
 #[test]

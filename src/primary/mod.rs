@@ -90,6 +90,9 @@ pub enum Mode {
     Immediate,
     /// Nobody is to write in it; a view of one moment.
     Read,
+    /// Takes the write lock at once; foreign keys do nothing in it, so that a
+    /// table can be rebuilt under those that point at it.
+    Migration,
 }
 
 /// A transaction on the primary that lasts over several requests; the primary

@@ -55,6 +55,8 @@ pub enum Request<'a> {
     Rows(Rows<'a>),
     /// Opens a transaction in the stream: DEFERRED or IMMEDIATE.
     Begin(&'a str),
+    /// The same, IMMEDIATE, with foreign keys switched off for the stream.
+    BeginMigration,
     /// Inside the transaction of the stream, all or nothing. Nothing at all
     /// where the primary has ended the transaction.
     Inside(&'a [Statement]),
@@ -123,6 +125,7 @@ impl<'a> Request<'a> {
             Request::Rows(rows) => Wire::Batch(steps::rows_alone(rows)?),
             Request::Begin("IMMEDIATE") => Wire::Execute(Stmt::plain("BEGIN IMMEDIATE")),
             Request::Begin(_) => Wire::Execute(Stmt::plain("BEGIN DEFERRED")),
+            Request::BeginMigration => Wire::Batch(steps::begin_migration()),
             Request::Inside(statements) => Wire::Batch(steps::inside(statements)?),
             Request::RowsInside(rows) => Wire::Batch(steps::rows_inside(rows)?),
             Request::Query { statement, alone } => Wire::Batch(steps::query(statement, alone)?),

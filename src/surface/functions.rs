@@ -216,8 +216,9 @@ fn begin(connection: &Connection, args: &[Argument]) -> Result<Output> {
             "deferred" => Mode::Deferred,
             "immediate" => Mode::Immediate,
             "read" => Mode::Read,
+            "migration" => Mode::Migration,
             _ => {
-                let text = "mode must be 'deferred', 'immediate' or 'read'";
+                let text = "mode must be 'deferred', 'immediate', 'read' or 'migration'";
                 return Err(Error::new(Kind::BadArgument, text));
             }
         },

@@ -56,7 +56,10 @@ class WithPrimary(unittest.TestCase):
 
 class Statements(WithPrimary):
     def test_a_read_needs_no_primary(self):
-        db = sqlite_replica.connect(self.path, sync_url="http://127.0.0.1:1", binding=BINDING,
+        path = f"{self.folder.name}/offline.db"
+        with hosts.Primary() as gone:
+            sqlite_replica.connect(path, sync_url=gone.url, binding=BINDING).close()
+        db = sqlite_replica.connect(path, sync_url=gone.url, binding=BINDING,
                                     options={"new_primary": True})
         self.addCleanup(db.close)
         self.assertEqual(db.execute("SELECT item FROM orders WHERE id = ?", (7,)).fetchone(), ("lantern",))

@@ -144,9 +144,11 @@ test("columns say where they come from, also of a table that only the transactio
 });
 
 test("reads need no primary", async () => {
+  const gone = await startPrimary();
   const file = newFile();
-  new Database(file, { syncUrl: primary.url }).close();
-  const db = new Database(file, { syncUrl: "http://127.0.0.1:1", replica: { timeout: 1 } });
+  new Database(file, { syncUrl: gone.url }).close();
+  gone.stop();
+  const db = new Database(file, { syncUrl: gone.url, replica: { timeout: 1 } });
   assert.equal(db.prepare("SELECT 1 AS one").get().one, 1);
   assert.throws(() => db.exec("CREATE TABLE unreachable(x)"), { code: "SQLITE_CANTOPEN" });
   db.close();
@@ -234,6 +236,11 @@ test("@libsql/client: batch, transactions, migrate and errors", async () => {
   assert.deepEqual([inserted.rowsAffected, inserted.lastInsertRowid], [1, 2n]);
   const failed = client.batch(["INSERT INTO c(x) VALUES ('three')", "INSERT INTO c(x) VALUES ('two')"], "write");
   await assert.rejects(failed, { code: "SQLITE_CONSTRAINT", extendedCode: "SQLITE_CONSTRAINT_UNIQUE", rawCode: 2067, statementIndex: 1 });
+  await primary.execute("CREATE TABLE d(c INTEGER REFERENCES c(id) ON DELETE CASCADE); INSERT INTO d VALUES (1), (2)");
+  await client.migrate(["CREATE TABLE new_c(id INTEGER PRIMARY KEY, x UNIQUE, y)", "INSERT INTO new_c(id, x) SELECT id, x FROM c",
+    "DROP TABLE c", "ALTER TABLE new_c RENAME TO c"]);
+  assert.deepEqual(await primary.rows("SELECT count(*) FROM d"), [[2n]]);
+  await assert.rejects(client.execute("INSERT INTO d VALUES (77)"), { extendedCode: "SQLITE_CONSTRAINT_FOREIGNKEY" });
   const transaction = await client.transaction("write");
   await transaction.execute("INSERT INTO c(x) VALUES ('four')");
   assert.equal((await transaction.execute("SELECT count(*) AS n FROM c")).rows[0].n, 3n);

@@ -189,6 +189,33 @@ class Django(WithPrimary):
         self.assertEqual(User.objects.filter(username__regex=r"^many1\d$").count(), 10)
         self.assertEqual(User.objects.filter(date_joined__year__gte=2000).count(), 201)
 
+    def test_a_migration_that_rebuilds_a_table_keeps_what_points_at_it(self):
+        from django.db import connection, models
+
+        class Author(models.Model):
+            name = models.CharField(max_length=20)
+
+            class Meta:
+                app_label = "auth"
+
+        class Book(models.Model):
+            author = models.ForeignKey(Author, models.CASCADE)
+
+            class Meta:
+                app_label = "auth"
+
+        with connection.schema_editor() as editor:
+            editor.create_model(Author)
+            editor.create_model(Book)
+        Book.objects.create(author=Author.objects.create(name="one"))
+        wider = models.TextField(default="")
+        wider.set_attributes_from_name("name")
+        wider.model = Author
+        with connection.schema_editor() as editor:
+            editor.alter_field(Author, Author._meta.get_field("name"), wider)
+        self.assertEqual(self.primary.rows("SELECT count(*) FROM auth_book"), [(1,)])
+        self.assertEqual(Book.objects.get().author.name, "one")
+
 
 if __name__ == "__main__":
     unittest.main()

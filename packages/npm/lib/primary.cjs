@@ -9,7 +9,7 @@ const { cell, parse } = require("./values.cjs");
 const MOST_ARGUMENTS = 126;
 // In a transaction these describe what the transaction sees; all other PRAGMAs are about this connection.
 const ABOUT_SCHEMA =
-  /^(?:table_info|table_xinfo|table_list|index_list|index_info|index_xinfo|foreign_key_list)$/;
+  /^(?:table_info|table_xinfo|table_list|index_list|index_info|index_xinfo|foreign_key_list|foreign_key_check)$/;
 
 class Primary {
   #native;
@@ -18,6 +18,8 @@ class Primary {
   #openedBySavepoint = false;
   // Temporary tables and attached files are this connection's own; until there are any, nobody looks for them.
   #hasLocal = false;
+  // PRAGMA foreign_keys = OFF, which SQLite heeds outside of a transaction only.
+  #hasForeignKeys = true;
   inTransaction = false;
   maxFrameNo = 0;
 
@@ -44,8 +46,16 @@ class Primary {
 
   begin(mode) {
     if (this.inTransaction) throw new SqliteError("cannot start a transaction within a transaction", "SQLITE_ERROR");
-    this.ask("SELECT replica_begin(?)", { IMMEDIATE: "immediate", EXCLUSIVE: "immediate" }[mode] ?? "deferred");
+    const kind = { IMMEDIATE: "immediate", EXCLUSIVE: "immediate" }[mode] ?? "deferred";
+    this.ask("SELECT replica_begin(?)", this.#hasForeignKeys ? kind : "migration");
     this.inTransaction = true;
+  }
+
+  // A PRAGMA runs here; what it means for the primary is remembered.
+  notePragma({ name, value }) {
+    if (name === "foreign_keys" && value !== undefined && !this.inTransaction) {
+      this.#hasForeignKeys = !/^(?:OFF|NO|FALSE|0)$/.test(value);
+    }
   }
 
   // `commit` or `rollback`.

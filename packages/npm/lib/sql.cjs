@@ -68,7 +68,8 @@ function classify(sql) {
   if (kind === "pragma") {
     const { schema, name = "" } = qualified(words.slice(1));
     const written = /^(?:user_version|application_id)$/i.test(name) && words.some((word) => word === "=" || word === "(");
-    return { kind: written ? "schema" : kind, verb, schema, name: name.toLowerCase(), returns: true };
+    const value = words.some((word) => word === "=" || word === "(") ? unquoted(last === ")" ? upper[upper.lastIndexOf(")") - 1] : last.toUpperCase()) : undefined;
+    return { kind: written ? "schema" : kind, verb, schema, name: name.toLowerCase(), value, returns: true };
   }
   if (kind === "write" || kind === "schema") {
     const at = upper.findIndex((word) => !BEFORE_NAME.has(word));

@@ -55,6 +55,7 @@ class Statement {
   #here(given) {
     if (CONTROL.has(this.#what.kind) || this.#isRemote()) return null;
     this.#db.check();
+    if (this.#what.kind === "pragma") this.#db.primary?.notePragma(this.#what);
     // It was prepared when only the primary knew its tables.
     if (this.#local === null) this.#prepare(this.source);
     if (given.every(isBare) || (given.length === 1 && Array.isArray(given[0]) && given[0].every(isBare))) return given;

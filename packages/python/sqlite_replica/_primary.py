@@ -17,7 +17,11 @@ MOST_ARGUMENTS = 126
 # In a transaction these describe what the transaction sees; all other PRAGMAs are about this connection.
 _ABOUT_SCHEMA = {
     "table_info", "table_xinfo", "table_list", "index_list", "index_info", "index_xinfo", "foreign_key_list",
+    "foreign_key_check",
 }
+
+
+_OFF = {"OFF", "NO", "FALSE", "0"}
 
 
 class Answer(NamedTuple):
@@ -38,6 +42,8 @@ class Primary:
         # A SAVEPOINT outside of a transaction opens one, which ends with it.
         self._opened_by_savepoint = False
         self._savepoints = []
+        # PRAGMA foreign_keys = OFF, which SQLite heeds outside of a transaction only.
+        self._has_foreign_keys = True
         # Temporary tables and attached files are this connection's own; until there are any, nobody looks for them.
         self._has_local = False
 
@@ -47,6 +53,8 @@ class Primary:
         if kind == _sql.READ:
             return self.in_transaction and not statement.about_replica
         if kind == _sql.PRAGMA:
+            if statement.name == "foreign_keys" and statement.value and not self.in_transaction:
+                self._has_foreign_keys = statement.value not in _OFF
             return self.in_transaction and statement.name in _ABOUT_SCHEMA
         if kind == _sql.LOCAL:
             self._has_local = True
@@ -63,6 +71,8 @@ class Primary:
         if self.in_transaction:
             raise OperationalError("cannot start a transaction within a transaction")
         mode = {"IMMEDIATE": "immediate", "EXCLUSIVE": "immediate", "READONLY": "read"}.get(mode.upper(), "deferred")
+        if not self._has_foreign_keys and mode != "read":
+            mode = "migration"
         self._ask("SELECT replica_begin(?1)", mode)
         self.in_transaction = True
         self._changed(True)

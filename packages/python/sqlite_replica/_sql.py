@@ -44,6 +44,8 @@ class Statement(NamedTuple):
     # or RELEASE its name, of a BEGIN its mode.
     schema: Optional[str] = None
     name: Optional[str] = None
+    # What a PRAGMA is set to, in capitals.
+    value: Optional[str] = None
     # It calls one of the extension's own functions or tables.
     about_replica: bool = False
 
@@ -89,7 +91,8 @@ def statement(sql):
     if kind == PRAGMA:
         schema, name = _qualified(words[1:])
         written = (name or "").lower() in ("user_version", "application_id") and ("=" in words or "(" in words)
-        return Statement(SCHEMA if written else kind, verb, schema, (name or "").lower())
+        value = unquoted(upper[-2] if upper[-1] in (";", ")") else upper[-1]) if "=" in words or "(" in words else None
+        return Statement(SCHEMA if written else kind, verb, schema, (name or "").lower(), value)
     if kind in (WRITE, SCHEMA):
         at = next((at for at, word in enumerate(upper) if word not in _BEFORE_NAME), len(words))
         schema, name = _qualified(words[at:])

@@ -30,13 +30,14 @@ pub(in crate::primary) struct Transaction {
 
 impl Transaction {
     pub fn begin(sqld: Arc<Sqld>, mode: Mode, patience: &Patience) -> Result<Transaction> {
-        let kind = match mode {
-            Mode::Immediate => "IMMEDIATE",
-            Mode::Deferred | Mode::Read => "DEFERRED",
+        let request = match mode {
+            Mode::Immediate => Request::Begin("IMMEDIATE"),
+            Mode::Deferred | Mode::Read => Request::Begin("DEFERRED"),
+            Mode::Migration => Request::BeginMigration,
         };
         let mut transaction = Transaction { sqld, baton: None, base_url: None };
         // One that is sent twice leaves an idle stream, which sqld closes.
-        transaction.send(&[Request::Begin(kind)], Effect::None, patience)?;
+        transaction.send(&[request], Effect::None, patience)?;
         if transaction.baton.is_none() {
             let text = "the primary closed the stream after BEGIN: it has no transactions";
             return Err(Error::new(Kind::Protocol, text));

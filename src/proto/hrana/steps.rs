@@ -164,6 +164,15 @@ pub(super) fn query(statement: &Statement, alone: bool) -> Result<Steps<'_>> {
     Ok(Steps { list, layout })
 }
 
+/// Foreign keys can only be switched off before a transaction, and are on
+/// again with the next stream.
+pub(super) fn begin_migration<'a>() -> Steps<'a> {
+    let naming = Naming::Statements;
+    let layout = Layout { steps: 2, first: 0, count: 0, last: 1, probe: None, naming };
+    let off = (Stmt::plain("PRAGMA foreign_keys=OFF"), None);
+    Steps { list: vec![off, (Stmt::plain("BEGIN IMMEDIATE"), Some(Condition::Ok(0)))], layout }
+}
+
 /// COMMIT, if there is still a transaction.
 pub(super) fn commit<'a>() -> Steps<'a> {
     let naming = Naming::Statements;
