@@ -59,8 +59,7 @@ class Statements(WithPrimary):
         path = f"{self.folder.name}/offline.db"
         with hosts.Primary() as gone:
             sqlite_replica.connect(path, sync_url=gone.url, binding=BINDING).close()
-        db = sqlite_replica.connect(path, sync_url=gone.url, binding=BINDING,
-                                    options={"new_primary": True})
+        db = sqlite_replica.connect(path, sync_url=gone.url, binding=BINDING, options={"timeout": 1})
         self.addCleanup(db.close)
         self.assertEqual(db.execute("SELECT item FROM orders WHERE id = ?", (7,)).fetchone(), ("lantern",))
         self.assertEqual(db.execute("WITH w(a) AS (VALUES (1)) SELECT a FROM w").fetchall(), [(1,)])

@@ -2,8 +2,8 @@
 "use strict";
 
 const { SqliteError, attempt } = require("./error.cjs");
-const { numbered, quoted } = require("./sql.cjs");
-const { cell, parse } = require("./values.cjs");
+const { quoted } = require("./sql.cjs");
+const { asJson, cell, parse } = require("./values.cjs");
 
 // What a SQL function takes beside its first argument (SQLITE_LIMIT_FUNCTION_ARG of old SQLites).
 const MOST_ARGUMENTS = 126;
@@ -101,15 +101,13 @@ class Primary {
 
   // One statement with its arguments: the one place that sends any.
   run(sql, values, safe = false) {
-    if (values.length > MOST_ARGUMENTS) {
-      const literals = values.map((value) => this.ask("SELECT quote(?)", value));
-      sql = numbered(sql).map(({ token, number }) => (number ? literals[number - 1] : token)).join("");
-      values = [];
-    }
-    const marks = values.map(() => ", ?").join("");
+    const isLong = values.length > MOST_ARGUMENTS;
+    const marks = isLong ? ", ?" : values.map(() => ", ?").join("");
     let text;
     try {
-      text = this.ask(`SELECT replica_write(?${marks})`, sql, ...values);
+      text = isLong
+        ? this.ask("SELECT replica_write_args(?, ?)", sql, asJson(values))
+        : this.ask(`SELECT replica_write(?${marks})`, sql, ...values);
     } catch (error) {
       if (this.inTransaction && /ended the transaction|transaction was lost/.test(error.message)) this.#lost();
       throw error;

@@ -47,6 +47,17 @@ function parse(text, safe) {
   return JSON.parse(marked);
 }
 
+// A list of values as the extension reads it. Numbers are reals, as the bindings
+// bind them; a bigint is an integer.
+function asJson(values) {
+  const one = (value) => {
+    if (typeof value === "bigint") return String(value);
+    if (typeof value === "number") return Number.isInteger(value) && !/e/.test(value) ? `${value}.0` : JSON.stringify(value);
+    return JSON.stringify(Buffer.isBuffer(value) ? { base64: value.toString("base64") } : value);
+  };
+  return `[${values.map(one).join(",")}]`;
+}
+
 function cell(value) {
   if (value === null || typeof value !== "object") return value;
   if ("integer" in value) return BigInt(value.integer);
@@ -55,4 +66,4 @@ function cell(value) {
   return Buffer.from(new Uint8Array(bytes).buffer);
 }
 
-module.exports = { cell, parse, positioned };
+module.exports = { asJson, cell, parse, positioned };

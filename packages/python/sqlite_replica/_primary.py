@@ -128,11 +128,11 @@ class Primary:
     def run(self, sql, given=()):
         """One statement with its arguments: the one place that sends any."""
         arguments = positioned(sql, given)
+        function, marks = "replica_write", "".join(f", ?{at + 2}" for at in range(len(arguments)))
         if len(arguments) > MOST_ARGUMENTS:
-            sql, arguments = self._written_out(sql, arguments), []
-        marks = "".join(f", ?{at + 2}" for at in range(len(arguments)))
+            function, marks, arguments = "replica_write_args", ", ?2", [as_json(arguments)]
         try:
-            answer = json.loads(self._ask(f"SELECT replica_write(?1{marks})", sql, *arguments))
+            answer = json.loads(self._ask(f"SELECT {function}(?1{marks})", sql, *arguments))
         except Exception as error:
             if self.in_transaction and re.search("ended the transaction|transaction was lost", str(error)):
                 self._lost()
@@ -144,10 +144,11 @@ class Primary:
         """A statement for each of many arguments; how many rows they changed."""
         return sum(self.run(sql, given).rows_affected for given in many)
 
-    def _written_out(self, sql, arguments):
-        """The text with its values in it, as SQLite quotes them."""
-        literals = [self._ask("SELECT quote(?1)", argument) for argument in arguments]
-        return "".join(literals[number - 1] if number else token for token, number in _sql.numbered(sql))
+
+def as_json(arguments):
+    """A list of them as the extension reads it; integers and reals stay what they are."""
+    return json.dumps([{"base64": base64.b64encode(each).decode()} if type(each) is bytes else each
+                       for each in arguments], allow_nan=False)
 
 
 def value(cell):
