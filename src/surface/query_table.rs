@@ -7,6 +7,7 @@
 use std::rc::Rc;
 
 use super::arguments::text;
+use super::permit::Effect;
 use super::values::{column_names, from_json, output};
 use super::{Connection, json};
 use crate::error::{Error, Kind, Result};
@@ -103,6 +104,7 @@ impl Table for WriteTable {
     }
 
     fn rows(&self, arguments: &[Option<Argument>]) -> Result<Box<dyn Rows>> {
+        self.connection.permit(Effect::Writes)?;
         let (sql, args) = statement(self.name(), arguments)?;
         let report = self.connection.with_replica(|replica| replica.write_one(sql, args))?;
         Ok(rows_of(report, self.connection.style()))

@@ -150,6 +150,46 @@ fn a_locked_connection_stays_with_its_primary() {
     assert_replica_equals_primary(&db, &sqld);
 }
 
+/// Whatever is added later: no name of this library writes by a connection
+/// that is not to.
+#[test]
+fn no_function_and_no_table_writes_where_writing_was_taken_away() {
+    let sqld = primary();
+    let (_folder, db) = empty_place();
+    for taken in ["SELECT replica_lock('writes')", "PRAGMA query_only = 1"] {
+        let mut shell = Shell::attached(&db, &sqld.url());
+        let names = |shell: &mut Shell, list: &str| -> Vec<String> {
+            let names =
+                shell.run(&format!("SELECT DISTINCT name FROM {list} WHERE name LIKE 'replica%'"));
+            names.lines().map(str::to_owned).collect()
+        };
+        let functions = names(&mut shell, "pragma_function_list");
+        let tables = names(&mut shell, "pragma_module_list");
+        assert!(functions.len() > 10 && tables.len() > 3, "{functions:?} {tables:?}");
+        shell.run(taken);
+        for arguments in [
+            "",
+            "'DELETE FROM t'",
+            "'DELETE FROM t', '[]'",
+            "'DELETE FROM t WHERE a = ?', 1",
+            "'DELETE FROM t WHERE a = ?', '[1]'",
+            "'DELETE FROM t WHERE a = :a', '{\"a\": 1}'",
+            "'immediate'",
+        ] {
+            // What ends the attachment only makes the test weaker.
+            for name in functions.iter().filter(|name| *name != "replica_detach") {
+                shell.ask(&format!("SELECT {name}({arguments})"));
+            }
+            for name in &tables {
+                shell.ask(&format!("SELECT * FROM {name}({arguments})"));
+            }
+        }
+        assert_eq!(sqld.scalar("SELECT group_concat(a) FROM t"), "1,2", "{taken}");
+        shell.close();
+        assert_eq!(sql_error(&db, "DELETE FROM t"), "attempt to write a readonly database");
+    }
+}
+
 /// What the documents say of views and triggers: stored ones cannot call us,
 /// temporary ones can, because the user of the connection has made them.
 #[test]
