@@ -9,8 +9,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::link::ConnectOptions;
-use super::link::url::Endpoint;
+use super::link::Link;
 use super::{
     Begin, Executed, Mode, Notebook, Notes, Pages, Primary, RemoteTransaction, Sqld, Turso, Until,
 };
@@ -43,6 +42,8 @@ struct Known {
 }
 
 pub struct Auto {
+    /// Of both.
+    link: Arc<Link>,
     sqld: Arc<Sqld>,
     turso: Arc<Turso>,
     notebook: Arc<dyn Notebook>,
@@ -50,23 +51,19 @@ pub struct Auto {
 }
 
 impl Auto {
-    pub fn new(
-        endpoint: Endpoint,
-        token: Option<String>,
-        options: &ConnectOptions,
-        notebook: Arc<dyn Notebook>,
-    ) -> Result<Auto> {
+    pub fn new(link: Arc<Link>, notebook: Arc<dyn Notebook>) -> Auto {
         let known = match notebook.read().protocol.as_deref() {
             Some("sqld") => Some(Which::Sqld),
             Some("turso") => Some(Which::Turso),
             _ => None,
         };
-        Ok(Auto {
-            sqld: Arc::new(Sqld::new(endpoint.clone(), token.clone(), options)?),
-            turso: Arc::new(Turso::new(endpoint, token, options, notebook.clone())?),
+        Auto {
+            sqld: Arc::new(Sqld::new(link.clone())),
+            turso: Arc::new(Turso::new(link.clone(), notebook.clone())),
+            link,
             notebook,
             known: Mutex::new(known.map(|which| Known { which, seen: false })),
-        })
+        }
     }
 
     fn of(&self, which: Which) -> Arc<dyn Primary> {
@@ -168,8 +165,7 @@ impl Primary for Auto {
     }
 
     fn set_token(&self, token: Option<String>) {
-        self.sqld.set_token(token.clone());
-        self.turso.set_token(token);
+        self.link.set_token(token);
     }
 
     fn execute(&self, statements: &[Statement], patience: &Patience) -> Result<Executed> {

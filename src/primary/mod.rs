@@ -13,6 +13,7 @@ mod sql;
 use std::sync::Arc;
 
 use self::detect::Auto;
+use self::link::Link;
 use crate::error::{Error, Kind, Result};
 use crate::patience::Patience;
 
@@ -138,10 +139,11 @@ pub fn connect(
     options: &ConnectOptions,
     notebook: Arc<dyn Notebook>,
 ) -> Result<Arc<dyn Primary>> {
+    let link = Link::new(endpoint, token, options)?;
     match protocol {
-        "auto" => Ok(Arc::new(Auto::new(endpoint, token, options, notebook)?)),
-        "sqld" => Ok(Arc::new(Sqld::new(endpoint, token, options)?)),
-        "turso" => Ok(Arc::new(Turso::new(endpoint, token, options, notebook)?)),
+        "auto" => Ok(Arc::new(Auto::new(link, notebook))),
+        "sqld" => Ok(Arc::new(Sqld::new(link))),
+        "turso" => Ok(Arc::new(Turso::new(link, notebook))),
         _ => Err(Error::new(
             Kind::BadArgument,
             "there is no such protocol; use \"auto\", \"sqld\" or \"turso\"",

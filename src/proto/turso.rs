@@ -10,6 +10,9 @@ use prost::Message;
 use crate::error::{Error, Kind, Result};
 use crate::units::{PAGE_SIZE, PageImage, PageNo};
 
+/// What speaks it, in error texts.
+pub const SERVER: &str = "a Turso server";
+
 /// Where pages are asked for.
 pub const PULL_PATH: &str = "/pull-updates";
 

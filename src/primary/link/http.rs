@@ -103,6 +103,10 @@ impl Http {
         &self.peer
     }
 
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
     pub fn is_https(&self) -> bool {
         self.https
     }

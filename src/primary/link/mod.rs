@@ -8,6 +8,7 @@ pub mod http;
 pub mod url;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
@@ -36,12 +37,11 @@ pub struct ConnectOptions {
     pub ca_file: Option<PathBuf>,
 }
 
-/// The way to one server.
+/// The way to one server: its connections, and the only copy of the token. All
+/// protocols that are spoken with the server share it.
 pub(in crate::primary) struct Link {
     http: Http,
-    /// What the server should be, for error texts.
-    server: &'static str,
-    /// In base64, as the header wants it: sqld refuses padding.
+    /// As it was asked for.
     namespace: Option<String>,
     token: Mutex<Option<String>>,
 }
@@ -50,18 +50,25 @@ impl Link {
     /// `token` goes before the one in the URL. Errors of kind BadArgument:
     /// a `ca_file` that cannot be used.
     pub fn new(
-        server: &'static str,
         mut endpoint: Endpoint,
         token: Option<String>,
         options: &ConnectOptions,
-    ) -> Result<Link> {
+    ) -> Result<Arc<Link>> {
         let in_url = endpoint.take_token();
-        Ok(Link {
+        Ok(Arc::new(Link {
             http: Http::new(&endpoint, options.ca_file.as_deref())?,
-            server,
-            namespace: options.namespace.as_deref().map(|namespace| BASE64.encode(namespace)),
+            namespace: options.namespace.clone(),
             token: Mutex::new(token.or(in_url)),
-        })
+        }))
+    }
+
+    /// The URL that all paths are added to.
+    pub fn base(&self) -> &str {
+        self.http.base()
+    }
+
+    pub fn namespace(&self) -> Option<&str> {
+        self.namespace.as_deref()
     }
 
     pub fn set_token(&self, token: Option<String>) {
@@ -95,7 +102,8 @@ impl Link {
             headers.push(("authorization", bearer));
         }
         if let Some(namespace) = &self.namespace {
-            headers.push(("x-namespace-bin", namespace.clone()));
+            // sqld refuses padding.
+            headers.push(("x-namespace-bin", BASE64.encode(namespace)));
         }
         Ok(headers)
     }
@@ -127,10 +135,11 @@ impl Link {
         )
     }
 
-    /// What an HTTP status other than 200 means.
-    pub fn http_refusal(&self, answer: &mut Answer, write: bool) -> Error {
+    /// What an HTTP status other than 200 means. `server`: what was expected
+    /// there, for the text.
+    pub fn http_refusal(&self, answer: &mut Answer, write: bool, server: &str) -> Error {
         let (peer, status) = (self.peer().to_owned(), answer.status());
-        let said = self.said(answer);
+        let said = self.reason(answer);
         let because = if said.is_empty() { String::new() } else { format!(": {said}") };
         match status {
             401 => self.token_refused(if said.is_empty() { "status 401" } else { &said }),
@@ -152,12 +161,12 @@ impl Link {
                 Kind::Protocol,
                 format!("the primary at {peer} does not accept the request: {said}"),
             ),
-            _ => self.stranger(answer),
+            _ => self.not_a_primary(answer, server),
         }
     }
 
     /// The reason in the body of a refusal, if it holds one for people.
-    pub fn said(&self, answer: &mut Answer) -> String {
+    pub fn reason(&self, answer: &mut Answer) -> String {
         let kind = answer.content_type().to_owned();
         let Ok(Some(body)) = answer.read_to_end(MAX_REFUSAL) else { return String::new() };
         let text = match kind.as_str() {
@@ -168,11 +177,11 @@ impl Link {
             "text/plain" => String::from_utf8_lossy(&body).into_owned(),
             _ => String::new(),
         };
-        self.scrub(&text)
+        self.redact(&text)
     }
 
     /// One short line, in which nothing of the token is left.
-    pub fn scrub(&self, text: &str) -> String {
+    pub fn redact(&self, text: &str) -> String {
         let line = text.trim().lines().next().unwrap_or("");
         let line: String = line.chars().filter(|c| !c.is_control()).collect();
         // Before it is cut: half a token would not be found.
@@ -183,7 +192,8 @@ impl Link {
         line.chars().take(300).collect()
     }
 
-    pub fn stranger(&self, answer: &Answer) -> Error {
+    /// The answer is none that `server` gives.
+    pub fn not_a_primary(&self, answer: &Answer, server: &str) -> Error {
         let (peer, status) = (self.peer(), answer.status());
         let what = match answer.content_type() {
             "" => "without a content type".to_owned(),
@@ -194,8 +204,7 @@ impl Link {
         } else {
             format!(
                 "the server at {peer} answered {status} {what}; \
-                 this does not look like {}: check the URL",
-                self.server
+                 this does not look like {server}: check the URL"
             )
         };
         Error::new(Kind::Protocol, text)

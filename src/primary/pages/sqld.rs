@@ -21,8 +21,7 @@ use crate::error::{Error, Kind, Result};
 use crate::patience::Patience;
 use crate::position::{Fingerprint, Position};
 use crate::primary::link::http::{Answer, Post};
-use crate::primary::link::url::Endpoint;
-use crate::primary::link::{Backoff, ConnectOptions, Link, MAX_REFUSAL, RECONNECT};
+use crate::primary::link::{Backoff, Link, MAX_REFUSAL, RECONNECT};
 use crate::primary::pages::{Begin, Pages, Until};
 use crate::primary::sql::open::Transaction;
 use crate::primary::{Executed, Mode, Primary, RemoteTransaction};
@@ -33,7 +32,7 @@ use crate::units::FrameNo;
 
 /// A sqld primary. Opens no connection before the first request.
 pub struct Sqld {
-    pub(in crate::primary) link: Link,
+    pub(in crate::primary) link: Arc<Link>,
     session: Mutex<Option<Session>>,
     /// The server does not know Hrana's protobuf encoding.
     pub(in crate::primary) json_only: AtomicBool,
@@ -78,18 +77,8 @@ impl From<Error> for Refusal {
 }
 
 impl Sqld {
-    /// `token` goes before the one in the URL. Errors of kind BadArgument:
-    /// a `ca_file` that cannot be used.
-    pub fn new(
-        endpoint: Endpoint,
-        token: Option<String>,
-        options: &ConnectOptions,
-    ) -> Result<Sqld> {
-        Ok(Sqld {
-            link: Link::new("sqld", endpoint, token, options)?,
-            session: Mutex::new(None),
-            json_only: AtomicBool::new(false),
-        })
+    pub(in crate::primary) fn new(link: Arc<Link>) -> Sqld {
+        Sqld { link, session: Mutex::new(None), json_only: AtomicBool::new(false) }
     }
 
     /// One call of the replication log; the answer is known to be gRPC-web and
@@ -127,10 +116,10 @@ impl Sqld {
         let post = Post { path: &path, headers: &headers, body: &body, repeatable: true };
         let mut answer = self.link.post(&post, patience).map_err(Error::from)?;
         if answer.status() != 200 {
-            return Err(self.link.http_refusal(&mut answer, false).into());
+            return Err(self.link.http_refusal(&mut answer, false, "sqld").into());
         }
         if answer.content_type() != grpc_web::CONTENT_TYPE {
-            return Err(self.link.stranger(&answer).into());
+            return Err(self.link.not_a_primary(&answer, "sqld").into());
         }
         // An error before the first message stands in the head of the answer.
         if let Some(code) = answer.header("grpc-status") {
@@ -190,7 +179,7 @@ impl Sqld {
     /// What a gRPC status other than 0 means.
     fn refusal(&self, status: &Status) -> Refusal {
         let peer = self.link.peer();
-        let said = self.link.scrub(&status.message);
+        let said = self.link.redact(&status.message);
         let error = match (status.code, status.message.as_str()) {
             (9, "NO_HELLO") => return Refusal::NoHello,
             (9, "NEED_SNAPSHOT") => return Refusal::NeedSnapshot,

@@ -22,9 +22,8 @@ use self::pull::Opened;
 use crate::error::{Error, Kind, Result};
 use crate::patience::Patience;
 use crate::position::{Fingerprint, Position};
+use crate::primary::link::Link;
 use crate::primary::link::http::{Answer, Post};
-use crate::primary::link::url::Endpoint;
-use crate::primary::link::{ConnectOptions, Link};
 use crate::primary::pages::{Begin, Pages, Until};
 use crate::primary::sql::turso as sql;
 use crate::primary::{Executed, Mode, Notebook, Notes, Primary, RemoteTransaction};
@@ -42,7 +41,7 @@ const CHUNK: usize = 128 * 1024;
 pub struct Turso(Arc<Server>);
 
 pub(in crate::primary) struct Server {
-    pub(in crate::primary) link: Link,
+    pub(in crate::primary) link: Arc<Link>,
     /// Stands for the primary's address: revisions of two servers may have
     /// the same names.
     log: Fingerprint,
@@ -56,24 +55,16 @@ pub(in crate::primary) struct Server {
 }
 
 impl Turso {
-    /// `token` goes before the one in the URL. Errors of kind BadArgument:
-    /// a `ca_file` that cannot be used.
-    pub fn new(
-        endpoint: Endpoint,
-        token: Option<String>,
-        options: &ConnectOptions,
-        notebook: Arc<dyn Notebook>,
-    ) -> Result<Turso> {
-        let namespace = options.namespace.as_deref().unwrap_or("");
-        let name = format!("turso {} {namespace}", endpoint.base());
-        Ok(Turso(Arc::new(Server {
-            link: Link::new("a Turso server", endpoint, token, options)?,
+    pub(in crate::primary) fn new(link: Arc<Link>, notebook: Arc<dyn Notebook>) -> Turso {
+        let name = format!("turso {} {}", link.base(), link.namespace().unwrap_or(""));
+        Turso(Arc::new(Server {
+            link,
             log: Fingerprint::of(&name),
             notebook,
             revisions: Mutex::default(),
             never_waits: AtomicBool::new(false),
             keeps_streams: AtomicBool::new(false),
-        })))
+        }))
     }
 
     /// Whether a server of this kind answers at all.
@@ -103,10 +94,10 @@ impl Server {
         let post = Post { path: PULL_PATH, headers: &headers, body, repeatable: true };
         let mut answer = self.link.post(&post, patience)?;
         if answer.status() != 200 {
-            return Err(self.link.http_refusal(&mut answer, false));
+            return Err(self.link.http_refusal(&mut answer, false, turso::SERVER));
         }
         if answer.content_type() != CONTENT_TYPE {
-            return Err(self.link.stranger(&answer));
+            return Err(self.link.not_a_primary(&answer, turso::SERVER));
         }
         Ok(answer)
     }

@@ -138,7 +138,7 @@ impl Sqld {
             return Err(self.pipeline_refusal(&mut answer, line));
         }
         if answer.content_type() != encoding.content_type() {
-            return Err(self.link.stranger(&answer));
+            return Err(self.link.not_a_primary(&answer, "sqld"));
         }
         let body =
             answer.read_to_end(MAX_SQL_ANSWER).map_err(|error| line.effect.unanswered(error))?;
@@ -152,11 +152,11 @@ impl Sqld {
         // A baton that the server no longer knows: text/plain from a server
         // that was restarted, JSON with a code where the stream has expired.
         if line.baton.is_some() && matches!(answer.status(), 400 | 404) {
-            let said = self.link.said(answer);
+            let said = self.link.reason(answer);
             let why = if said.is_empty() { "it no longer knows it" } else { &said };
             return hrana::transaction_lost(why);
         }
-        let refusal = self.link.http_refusal(answer, true);
+        let refusal = self.link.http_refusal(answer, true, "sqld");
         // What stands before a primary answers so too, after passing the
         // request on; 503 is the one that says it was not taken.
         let passed_on = matches!(answer.status(), 500..=599) && answer.status() != 503;

@@ -109,12 +109,12 @@ fn pipeline(
         if happened { effect.unanswered(lost.error) } else { lost.error }
     })?;
     if answer.status() != 200 {
-        let refusal = link.http_refusal(&mut answer, true);
+        let refusal = link.http_refusal(&mut answer, true, turso::SERVER);
         let passed_on = matches!(answer.status(), 500..=599) && answer.status() != 503;
         return Err(if passed_on { effect.unanswered(refusal) } else { refusal });
     }
     if answer.content_type() != encoding.content_type() {
-        return Err(link.stranger(&answer));
+        return Err(link.not_a_primary(&answer, turso::SERVER));
     }
     let body = answer.read_to_end(MAX_SQL_ANSWER).map_err(|error| effect.unanswered(error))?;
     let body = body.ok_or_else(|| effect.too_long())?;
