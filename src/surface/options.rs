@@ -43,7 +43,8 @@ pub const ATTACH: &[Known<Options>] = &[
     Known {
         name: "timeout",
         default: "30",
-        help: "seconds for each wait on the network",
+        help: "seconds for each step of a request: connecting, sending a piece, the head of the \
+               answer, the next bytes of a pull, a small answer as a whole",
         read: |options, value| set(&mut options.timeout, seconds(value)),
     },
     Known {

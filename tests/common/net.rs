@@ -46,7 +46,22 @@ impl Request {
     }
 }
 
-type Answer = dyn Fn(&Request) -> Vec<u8> + Send + Sync;
+/// What the server at `upstream` answers to the request, to the last byte.
+pub fn forward(request: &Request, upstream: SocketAddr) -> Vec<u8> {
+    let mut stream = TcpStream::connect(upstream).expect("the server behind the fake one");
+    let mut head = format!("{} {} HTTP/1.1\r\n", request.method, request.path);
+    for (name, value) in request.headers.iter().filter(|(name, _)| name != "connection") {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    head.push_str("connection: close\r\n\r\n");
+    let mut answer = Vec::new();
+    stream.write_all(head.as_bytes()).expect("a request is taken");
+    stream.write_all(&request.body).expect("a request is taken");
+    stream.read_to_end(&mut answer).expect("an answer");
+    answer
+}
+
+type Talk = dyn Fn(&Request, &mut TcpStream) -> std::io::Result<()> + Send + Sync;
 
 /// An HTTP server that answers each request with the bytes of a closure
 /// (status line, headers and body) and closes the connection.
@@ -58,22 +73,30 @@ pub struct FakeServer {
 
 impl FakeServer {
     pub fn start(answer: impl Fn(&Request) -> Vec<u8> + Send + Sync + 'static) -> FakeServer {
+        FakeServer::talking(move |request, stream| stream.write_all(&answer(request)))
+    }
+
+    /// One that says what it wants, as slowly and as long as it wants: until it
+    /// returns, or fails because the client is gone.
+    pub fn talking(
+        talk: impl Fn(&Request, &mut TcpStream) -> std::io::Result<()> + Send + Sync + 'static,
+    ) -> FakeServer {
         // Another thread's server may have taken it since.
         let (address, listener) = std::iter::repeat_with(free_address)
             .find_map(|address| Some((address, TcpListener::bind(address).ok()?)))
             .expect("an endless iterator");
         let requests = Arc::new(Mutex::new(Vec::new()));
         let stopped = Arc::new(AtomicBool::new(false));
-        let answer: Arc<Answer> = Arc::new(answer);
+        let talk: Arc<Talk> = Arc::new(talk);
         let server = FakeServer { address, requests: requests.clone(), stopped: stopped.clone() };
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 if stopped.load(Ordering::SeqCst) {
                     return;
                 }
-                let (answer, requests) = (answer.clone(), requests.clone());
+                let (talk, requests) = (talk.clone(), requests.clone());
                 // A client that goes away in the middle is its own affair.
-                std::thread::spawn(move || stream.and_then(|s| serve(s, &*answer, &requests)));
+                std::thread::spawn(move || stream.and_then(|s| serve(s, &*talk, &requests)));
             }
         });
         server
@@ -87,6 +110,10 @@ impl FakeServer {
 
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// What has been asked so far.
@@ -116,7 +143,7 @@ pub fn http_answer(status: &str, headers: &str, body: &[u8]) -> Vec<u8> {
 
 fn serve(
     mut stream: TcpStream,
-    answer: &Answer,
+    talk: &Talk,
     requests: &Mutex<Vec<Request>>,
 ) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream.try_clone()?);
@@ -142,7 +169,7 @@ fn serve(
         _ => Vec::new(),
     };
     requests.lock().expect("no panic in the server").push(request.clone());
-    stream.write_all(&answer(&request))?;
+    talk(&request, &mut stream)?;
     stream.shutdown(std::net::Shutdown::Write)?;
     // Waits for the client to close, or the kernel may cut what it has not read.
     std::io::copy(&mut reader, &mut std::io::sink())?;

@@ -4,10 +4,12 @@
 //! knows nothing of what is in a body. Follows no redirect (the token would
 //! go along) and uses no proxy.
 
+mod answer;
 mod connect;
+mod fault;
 mod transport;
 
-use std::io::{self, Read as _};
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,9 +17,11 @@ use std::time::Duration;
 
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::unversioned::transport::{Connector as _, RustlsConnector};
-use ureq::{Agent, BodyReader, http};
+use ureq::{Agent, http};
 
-use self::transport::{Fault, NoResolver, TcpConnector, Trace, Tracking, during};
+pub(crate) use self::answer::Answer;
+use self::fault::{Fault, Limits};
+use self::transport::{NoResolver, TcpConnector, Trace, Tracking, during};
 use super::url::Endpoint;
 use crate::error::{Error, Kind, Result};
 use crate::patience::Patience;
@@ -25,6 +29,10 @@ use crate::patience::Patience;
 /// Unused connections are closed after this time: most balancers and
 /// firewalls on the way forget them later than that.
 const MAX_IDLE: Duration = Duration::from_secs(100);
+
+/// Size of the pieces in which a request is sent: each has to be taken within
+/// the timeout.
+const PIECE: usize = 32 * 1024;
 
 /// As many pooled connections may turn out to be closed before a new one is
 /// made for a request.
@@ -83,6 +91,7 @@ impl Http {
             .user_agent(concat!("sqlite-replica/", env!("CARGO_PKG_VERSION")))
             .accept("")
             .accept_encoding("")
+            .output_buffer_size(PIECE)
             .max_idle_age(MAX_IDLE)
             .max_idle_connections(8)
             .max_idle_connections_per_host(8)
@@ -118,12 +127,12 @@ impl Http {
         let mut stale = 0;
         loop {
             let request = self.request(post)?;
-            let (result, trace) = during(patience, || self.agent.run(request));
+            let (result, trace) = during(Limits::of(patience), || self.agent.run(request));
             let error = match result {
                 Ok(response) => {
                     let refused = response.status().is_client_error();
                     self.refused.store(refused, Ordering::Relaxed);
-                    return Ok(Answer::new(response, self, patience));
+                    return Ok(Answer::new(response, &self.peer, patience));
                 }
                 Err(error) => error,
             };
@@ -181,15 +190,19 @@ impl Http {
             Some(Fault::Connect(cause)) => {
                 unreachable(format!("{}; check that it runs, and the URL", cause_of(&cause)))
             }
-            Some(Fault::Idle) if trace.fresh && !trace.ready => {
+            Some(Fault::Late) if trace.fresh && !trace.ready => {
                 unreachable(format!("TLS was not set up within {seconds} s"))
             }
-            Some(Fault::Idle) if !trace.sent => {
+            Some(Fault::Late) if !trace.sent => {
                 unreachable(format!("the request could not be sent within {seconds} s"))
             }
-            Some(Fault::Idle) => Error::new(
+            Some(Fault::Late) => Error::new(
                 Kind::Unavailable,
                 format!("the primary at {peer} did not answer within {seconds} s"),
+            ),
+            Some(Fault::Endless) => Error::new(
+                Kind::Unavailable,
+                format!("the server at {peer} answers with a head that has no end"),
             ),
             None if trace.fresh && !trace.ready && self.https => self.tls_error(&error),
             None => self.answer_error(error, &trace),
@@ -276,103 +289,4 @@ fn read_certificates(path: &Path) -> Result<Vec<Certificate<'static>>> {
         return Err(bad("it holds no certificate in PEM form".to_owned()));
     }
     Ok(certificates)
-}
-
-/// An answer whose head has come.
-pub(crate) struct Answer {
-    status: u16,
-    headers: http::HeaderMap,
-    body: BodyReader<'static>,
-    bytes: u64,
-    peer: String,
-    patience: Patience,
-}
-
-impl Answer {
-    fn new(response: http::Response<ureq::Body>, http: &Http, patience: &Patience) -> Answer {
-        let (head, body) = response.into_parts();
-        Answer {
-            status: head.status.as_u16(),
-            headers: head.headers,
-            body: body.into_reader(),
-            bytes: 0,
-            peer: http.peer.clone(),
-            patience: patience.clone(),
-        }
-    }
-
-    pub fn status(&self) -> u16 {
-        self.status
-    }
-
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name).and_then(|value| value.to_str().ok())
-    }
-
-    /// The type without its parameters, empty if there is none.
-    pub fn content_type(&self) -> &str {
-        let whole = self.header("content-type").unwrap_or("");
-        whole.split(';').next().unwrap_or("").trim()
-    }
-
-    /// Replaces the patience that the request was sent with, for the reads to
-    /// come.
-    pub fn set_patience(&mut self, patience: &Patience) {
-        self.patience = patience.clone();
-    }
-
-    /// Bytes of the body read so far.
-    pub fn bytes(&self) -> u64 {
-        self.bytes
-    }
-
-    /// Reads the next bytes of the body; 0 at its end. The errors are of kind
-    /// Unavailable (it broke off, or nothing came in time) or Interrupted.
-    pub fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
-        self.read_or_idle(buffer)?.ok_or_else(|| {
-            self.broke_off(&format!("nothing came for {} s", self.patience.timeout.as_secs_f64()))
-        })
-    }
-
-    fn broke_off(&self, cause: &str) -> Error {
-        Error::new(
-            Kind::Unavailable,
-            format!("the primary at {} broke off in the middle of its answer: {cause}", self.peer),
-        )
-    }
-
-    /// Like [`Answer::read`], but None if nothing came in time; reading may go
-    /// on after that.
-    pub fn read_or_idle(&mut self, buffer: &mut [u8]) -> Result<Option<usize>> {
-        if (self.patience.cancelled)() {
-            return Err(interrupted());
-        }
-        let Answer { body, patience, .. } = self;
-        let (result, trace) = during(patience, || body.read(buffer));
-        let error = match result {
-            Ok(read) => {
-                self.bytes += read as u64;
-                return Ok(Some(read));
-            }
-            Err(error) => error,
-        };
-        match trace.fault {
-            Some(Fault::Cancelled) => Err(interrupted()),
-            Some(Fault::Idle) => Ok(None),
-            _ => Err(self.broke_off(&cause_of(&error))),
-        }
-    }
-
-    /// The rest of the body, if it is no longer than `limit`; None if it is.
-    pub fn read_to_end(&mut self, limit: usize) -> Result<Option<Vec<u8>>> {
-        let mut all = Vec::new();
-        let mut buffer = vec![0; 64 * 1024];
-        loop {
-            match self.read(&mut buffer)? {
-                0 => return Ok(Some(all)),
-                read if all.len() + read > limit => return Ok(None),
-                read => all.extend_from_slice(&buffer[..read]),
-            }
-        }
-    }
 }

@@ -7,7 +7,7 @@
 //! anything.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::effect::Effect;
 use super::sqld::Line;
@@ -18,8 +18,9 @@ use crate::primary::{Mode, RemoteTransaction};
 use crate::proto::hrana::{Request, Response};
 use crate::sqltext::statement::{Rows, Statement, StatementResult};
 
-/// How long a transaction that is dropped may take to tell the server so.
-const FAREWELL: Duration = Duration::from_secs(1);
+/// How long a transaction that is dropped may take to tell the server so, with
+/// all that belongs to it: a detach is to take no second.
+const FAREWELL: Duration = Duration::from_millis(750);
 
 pub(in crate::primary) struct Transaction {
     sqld: Arc<Sqld>,
@@ -89,7 +90,9 @@ impl Transaction {
     /// harm, because the server does the same by itself after a while.
     fn hang_up(&mut self) {
         let Some(baton) = self.baton.take() else { return };
-        let patience = Patience { timeout: FAREWELL, cancelled: Arc::new(|| false) };
+        let end = Instant::now() + FAREWELL;
+        let over = Arc::new(move || Instant::now() >= end);
+        let patience = Patience { timeout: FAREWELL, cancelled: over };
         let base_url = self.base_url.as_deref();
         let line = Line { baton: Some(&baton), base_url, effect: Effect::InTransaction };
         let _ = self.sqld.pipeline(line, &[Request::Close], &patience);

@@ -13,8 +13,7 @@ use std::time::{Duration, Instant};
 
 use socket2::{SockRef, TcpKeepalive};
 
-use super::transport::{Fault, SLICE};
-use crate::patience::Patience;
+use super::fault::{Fault, Limits, SLICE};
 
 /// How long an address may stay silent before the next one is tried beside it
 /// (RFC 8305 calls it the connection attempt delay).
@@ -24,11 +23,11 @@ const HEAD_START: Duration = Duration::from_millis(250);
 const MAX_ADDRESSES: usize = 8;
 
 /// A connection to `host`, a name or an IP address, without TLS.
-pub(super) fn connect(host: &str, port: u16, patience: &Patience) -> Result<TcpStream, Fault> {
-    let deadline = Instant::now() + patience.timeout;
+pub(super) fn connect(host: &str, port: u16, limits: &Limits) -> Result<TcpStream, Fault> {
+    let deadline = Instant::now() + limits.timeout;
     let addresses = match host.parse::<IpAddr>() {
         Ok(ip) => vec![SocketAddr::new(ip, port)],
-        Err(_) => look_up(host, port, deadline, patience)?,
+        Err(_) => look_up(host, port, deadline, limits)?,
     };
     let (sender, receiver) = mpsc::channel();
     let mut waiting = addresses.into_iter().take(MAX_ADDRESSES).peekable();
@@ -42,7 +41,7 @@ pub(super) fn connect(host: &str, port: u16, patience: &Patience) -> Result<TcpS
             Some(_) => deadline.min(Instant::now() + HEAD_START),
             None => deadline,
         };
-        match receive(&receiver, until, patience)? {
+        match receive(&receiver, until, limits)? {
             Some(Ok(stream)) => return prepare(stream).map_err(Fault::Connect),
             Some(Err(error)) => {
                 under_way -= 1;
@@ -62,7 +61,7 @@ fn look_up(
     host: &str,
     port: u16,
     deadline: Instant,
-    patience: &Patience,
+    limits: &Limits,
 ) -> Result<Vec<SocketAddr>, Fault> {
     let (sender, receiver) = mpsc::channel();
     let name = host.to_owned();
@@ -71,7 +70,7 @@ fn look_up(
         // Nobody waits any more: fine.
         let _ = sender.send(found.map(Iterator::collect::<Vec<_>>));
     })?;
-    match receive(&receiver, deadline, patience)? {
+    match receive(&receiver, deadline, limits)? {
         Some(Ok(addresses)) => Ok(addresses),
         Some(Err(error)) => Err(Fault::LookUp(error.to_string())),
         None => Err(Fault::LookUp("no answer in time".to_owned())),
@@ -101,13 +100,9 @@ fn on_a_thread(work: impl FnOnce() + Send + 'static) -> Result<(), Fault> {
 }
 
 /// What arrives before `until`, if anything.
-fn receive<T>(
-    receiver: &Receiver<T>,
-    until: Instant,
-    patience: &Patience,
-) -> Result<Option<T>, Fault> {
+fn receive<T>(receiver: &Receiver<T>, until: Instant, limits: &Limits) -> Result<Option<T>, Fault> {
     loop {
-        if (patience.cancelled)() {
+        if (limits.cancelled)() {
             return Err(Fault::Cancelled);
         }
         let left = until.saturating_duration_since(Instant::now());
@@ -119,15 +114,17 @@ fn receive<T>(
     }
 }
 
-/// No delay for small requests; keepalive so that a connection that waits for
-/// long notices when the other side is gone without a word.
+/// Nothing on it blocks. No delay for small requests; keepalive so that a
+/// connection that waits for long notices when the other side is gone without a
+/// word. A system that does not have these two is used without.
 fn prepare(stream: TcpStream) -> io::Result<TcpStream> {
-    stream.set_nodelay(true)?;
+    stream.set_nonblocking(true)?;
     let keepalive = TcpKeepalive::new()
         .with_time(Duration::from_secs(20))
         .with_interval(Duration::from_secs(5));
     #[cfg(not(any(target_os = "openbsd", target_os = "redox", target_os = "solaris")))]
     let keepalive = keepalive.with_retries(3);
-    SockRef::from(&stream).set_tcp_keepalive(&keepalive)?;
+    let _ = stream.set_nodelay(true);
+    let _ = SockRef::from(&stream).set_tcp_keepalive(&keepalive);
     Ok(stream)
 }

@@ -1,20 +1,24 @@
-//! The transport that ureq speaks HTTP over: a TCP connection whose waits are
-//! cut into slices, so that a caller can give up at any time, and a wrapper
-//! (outside of TLS) that remembers how far a request got.
+//! The transport that ureq speaks HTTP over: a TCP connection that never
+//! blocks, whose waits are cut into slices, so that a caller can give up at any
+//! time, and a wrapper (outside of TLS) that remembers how far a request got.
 //!
 //! ureq pools connections, and its own timeouts are fixed per call; what
 //! differs from call to call is the caller's patience. It reaches the pooled
 //! connection through a thread-local slot, set by [`during`] around each call
 //! into ureq: ureq is blocking, so that everything it does for a call, it does
 //! on the thread of that call. ureq's own timeouts stay unset.
+//!
+//! ureq reads on by itself where a peer sends what is no part of a body: a
+//! head without an end, trailers without an end. So the caller's wish, the time
+//! and the bytes are looked at before each read, also where no read ever waits.
 
 use std::cell::RefCell;
 use std::fmt;
 use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use ureq::config::Config;
 use ureq::http::Uri;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
@@ -23,22 +27,14 @@ use ureq::unversioned::transport::{
 };
 
 use super::connect::connect;
-use crate::patience::Patience;
+use super::fault::{Fault, Limits, next_slice};
 
-/// Longest wait in which nobody asks whether the caller still wants the result.
-pub(super) const SLICE: Duration = Duration::from_millis(100);
+/// As many bytes may come in one call: ureq holds at most 64 KiB of a head, and
+/// reads at most 128 KiB of a body at a time. The rest is for TLS.
+const MAX_INPUT: usize = 1024 * 1024;
 
-/// Why the transport gave up, more exactly than an `io::Error` can say.
-#[derive(Debug)]
-pub(super) enum Fault {
-    Cancelled,
-    /// The name of the host leads to no address.
-    LookUp(String),
-    Connect(io::Error),
-    ConnectTimeout,
-    /// Nothing could be read or written for as long as the patience lasts.
-    Idle,
-}
+/// Some systems count in milliseconds, and would not wait at all.
+const SHORTEST_SLICE: Duration = Duration::from_millis(1);
 
 /// How far a call into ureq got.
 #[derive(Debug, Default)]
@@ -55,16 +51,26 @@ pub(super) struct Trace {
 }
 
 struct Slot {
-    patience: Patience,
+    limits: Limits,
+    /// When what is under way has to be done.
+    deadline: Option<Instant>,
+    input_left: usize,
     trace: Trace,
+}
+
+impl Slot {
+    fn new(limits: Limits) -> Slot {
+        let deadline = limits.deadline();
+        Slot { limits, deadline, input_left: MAX_INPUT, trace: Trace::default() }
+    }
 }
 
 thread_local! {
     static SLOT: RefCell<Option<Slot>> = const { RefCell::new(None) };
 }
 
-/// Runs `work`, which calls into ureq, with this patience.
-pub(super) fn during<T>(patience: &Patience, work: impl FnOnce() -> T) -> (T, Trace) {
+/// Runs `work`, which calls into ureq, within these limits.
+pub(super) fn during<T>(limits: Limits, work: impl FnOnce() -> T) -> (T, Trace) {
     /// Empties the slot also when `work` panics.
     struct Reset;
     impl Drop for Reset {
@@ -72,8 +78,7 @@ pub(super) fn during<T>(patience: &Patience, work: impl FnOnce() -> T) -> (T, Tr
             SLOT.with(|slot| slot.borrow_mut().take());
         }
     }
-    let slot = Slot { patience: patience.clone(), trace: Trace::default() };
-    SLOT.with(|cell| *cell.borrow_mut() = Some(slot));
+    SLOT.with(|cell| *cell.borrow_mut() = Some(Slot::new(limits)));
     let reset = Reset;
     let result = work();
     let trace = SLOT.with(|slot| slot.borrow_mut().take()).map(|slot| slot.trace);
@@ -81,19 +86,18 @@ pub(super) fn during<T>(patience: &Patience, work: impl FnOnce() -> T) -> (T, Tr
     (result, trace.unwrap_or_default())
 }
 
-/// The patience of the call under way. Outside of one (which does not happen)
-/// nothing is waited for.
-fn patience() -> Patience {
-    let current = SLOT.with(|slot| slot.borrow().as_ref().map(|slot| slot.patience.clone()));
-    current.unwrap_or_else(|| Patience { timeout: Duration::ZERO, cancelled: Arc::new(|| true) })
+/// What the call under way says; None outside of one, which does not happen.
+fn with_slot<T>(look: impl FnOnce(&mut Slot) -> T) -> Option<T> {
+    SLOT.with(|slot| slot.borrow_mut().as_mut().map(look))
 }
 
 fn note(change: impl FnOnce(&mut Trace)) {
-    SLOT.with(|slot| {
-        if let Some(slot) = slot.borrow_mut().as_mut() {
-            change(&mut slot.trace);
-        }
-    });
+    with_slot(|slot| change(&mut slot.trace));
+}
+
+/// The next thing begins, and has the whole time.
+fn begin() {
+    with_slot(|slot| slot.deadline = slot.limits.deadline());
 }
 
 /// Leaves the fault in the trace; the error that is returned only has to make
@@ -132,59 +136,56 @@ impl Connector for TcpConnector {
         _: Option<()>,
     ) -> Result<Option<Tcp>, ureq::Error> {
         note(|trace| trace.fresh = true);
+        begin();
         let host = details.uri.host().unwrap_or_default();
         let host = host.trim_start_matches('[').trim_end_matches(']');
         let default = if details.needs_tls() { 443 } else { 80 };
         let port = details.uri.port_u16().unwrap_or(default);
-        let stream = connect(host, port, &patience()).map_err(give_up)?;
-        stream.set_read_timeout(Some(SLICE))?;
-        stream.set_write_timeout(Some(SLICE))?;
+        let limits = with_slot(|slot| slot.limits.clone());
+        let limits = limits.ok_or_else(|| give_up(Fault::Cancelled))?;
+        let stream = connect(host, port, &limits).map_err(give_up)?;
         let config = details.config;
         let buffers = LazyBuffers::new(config.input_buffer_size(), config.output_buffer_size());
-        Ok(Some(Tcp { stream, buffers, slice: SLICE }))
+        Ok(Some(Tcp { stream, buffers }))
     }
 }
 
+/// A connection whose socket never blocks.
 pub(super) struct Tcp {
     stream: TcpStream,
     buffers: LazyBuffers,
-    /// The timeout that the socket is set to.
-    slice: Duration,
 }
 
-impl Tcp {
-    /// A timeout below the usual slice needs a shorter one.
-    fn set_slice(&mut self, timeout: Duration) -> io::Result<()> {
-        let slice = timeout.clamp(Duration::from_millis(1), SLICE);
-        if slice != self.slice {
-            self.stream.set_read_timeout(Some(slice))?;
-            self.stream.set_write_timeout(Some(slice))?;
-            self.slice = slice;
-        }
-        Ok(())
-    }
-}
-
-/// Repeats `step` until it moves bytes, fails, or patience ends.
-fn wait(patience: &Patience, mut step: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
-    let started = Instant::now();
+/// Repeats `step` until it moves bytes or fails, or a limit of the call is
+/// reached; waits in between until the socket is ready.
+fn wait(
+    stream: &TcpStream,
+    ready: PollFlags,
+    mut step: impl FnMut() -> io::Result<usize>,
+) -> io::Result<usize> {
     loop {
-        match step() {
-            Err(error) if is_a_slice(error.kind()) => {}
-            other => return other,
-        }
-        if (patience.cancelled)() {
+        let now = with_slot(|slot| ((slot.limits.cancelled)(), slot.deadline));
+        let (cancelled, deadline) = now.unwrap_or((true, None));
+        if cancelled {
             return Err(give_up(Fault::Cancelled));
         }
-        if started.elapsed() >= patience.timeout {
-            return Err(give_up(Fault::Idle));
+        let slice = next_slice(deadline);
+        if slice.is_zero() {
+            return Err(give_up(Fault::Late));
+        }
+        match step() {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            other => return other,
+        }
+        let mut sockets = [PollFd::new(stream, ready)];
+        // A slice is a time that every system can count.
+        let slice = Timespec::try_from(slice.max(SHORTEST_SLICE)).unwrap_or_default();
+        match poll(&mut sockets, Some(&slice)) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
         }
     }
-}
-
-fn is_a_slice(kind: io::ErrorKind) -> bool {
-    use io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
-    matches!(kind, WouldBlock | TimedOut | Interrupted)
 }
 
 impl Transport for Tcp {
@@ -193,12 +194,11 @@ impl Transport for Tcp {
     }
 
     fn transmit_output(&mut self, amount: usize, _: NextTimeout) -> Result<(), ureq::Error> {
-        let patience = patience();
-        self.set_slice(patience.timeout)?;
-        let Tcp { stream, buffers, .. } = self;
+        let Tcp { stream, buffers } = self;
         let mut output = &buffers.output()[..amount];
         while !output.is_empty() {
-            let written = wait(&patience, || stream.write(output))?;
+            let mut socket = &*stream;
+            let written = wait(stream, PollFlags::OUT, || socket.write(output))?;
             if written == 0 {
                 return Err(io::Error::from(io::ErrorKind::WriteZero).into());
             }
@@ -208,26 +208,25 @@ impl Transport for Tcp {
     }
 
     fn await_input(&mut self, _: NextTimeout) -> Result<bool, ureq::Error> {
-        let patience = patience();
-        self.set_slice(patience.timeout)?;
-        let Tcp { stream, buffers, .. } = self;
+        let Tcp { stream, buffers } = self;
         let input = buffers.input_append_buf();
-        let read = wait(&patience, || stream.read(input))?;
+        let mut socket = &*stream;
+        let read = wait(stream, PollFlags::IN, || socket.read(input))?;
         buffers.input_appended(read);
+        let left = with_slot(|slot| {
+            slot.input_left = slot.input_left.saturating_sub(read);
+            slot.input_left
+        });
+        if left == Some(0) {
+            return Err(give_up(Fault::Endless).into());
+        }
         Ok(read > 0)
     }
 
     /// A pooled connection is open when there is nothing to read from it: no
     /// end, no error, and no bytes that nobody asked for.
     fn is_open(&mut self) -> bool {
-        if self.stream.set_nonblocking(true).is_err() {
-            return false;
-        }
-        let silent = match self.stream.peek(&mut [0]) {
-            Err(error) => error.kind() == io::ErrorKind::WouldBlock,
-            Ok(_) => false,
-        };
-        silent && self.stream.set_nonblocking(false).is_ok()
+        matches!(self.stream.peek(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
     }
 }
 
@@ -264,13 +263,19 @@ impl<T: Transport> Transport for Tracked<T> {
         self.0.buffers()
     }
 
+    /// Each piece of a long request has the whole time.
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
+        begin();
         self.0.transmit_output(amount, timeout)
     }
 
     /// ureq asks for input only after the last byte of the request was taken.
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
-        note(|trace| trace.sent = true);
+        with_slot(|slot| {
+            if !std::mem::replace(&mut slot.trace.sent, true) {
+                slot.deadline = slot.limits.deadline();
+            }
+        });
         let came = self.0.await_input(timeout)?;
         if came {
             note(|trace| trace.answered = true);
