@@ -7,6 +7,9 @@
 /// is created with this one.
 pub const PAGE_SIZE: usize = 4096;
 
+/// What options and texts call a MB.
+pub const MB: usize = 1024 * 1024;
+
 /// One page of the database, as the primary holds it.
 pub type PageImage = [u8; PAGE_SIZE];
 

@@ -10,10 +10,14 @@
 //! not: sqld 0.24 reads some REALs one unit in the last place off, and there
 //! is no infinity; it is for servers that know nothing else.
 
+mod budget;
 mod json;
+mod json_answer;
 mod protobuf;
+mod protobuf_answer;
 mod steps;
 
+use self::budget::{Budget, Unread};
 pub use self::steps::lost as transaction_lost;
 use self::steps::{Condition, Layout, Steps};
 use crate::error::{Error, Kind, Result};
@@ -184,11 +188,17 @@ struct SqlError {
 struct Decoded {
     baton: Option<String>,
     base_url: Option<String>,
-    outcomes: Vec<Result<Outcome>>,
+    outcomes: Vec<Outcome>,
 }
 
-/// Reads the body of a 200 answer to `requests`.
-pub fn answer(encoding: Encoding, body: &[u8], requests: &[Request<'_>]) -> Result<Answer> {
+/// Reads the body of a 200 answer to `requests`; None if it would take more
+/// memory than `most` bytes.
+pub fn answer(
+    encoding: Encoding,
+    body: &[u8],
+    requests: &[Request<'_>],
+    most: usize,
+) -> Result<Option<Answer>> {
     let layout = |request: &Request<'_>| match request.wire()? {
         Wire::Batch(steps) => Ok(Some(steps.layout)),
         Wire::Execute(_) | Wire::Close => Ok(None),
@@ -196,9 +206,15 @@ pub fn answer(encoding: Encoding, body: &[u8], requests: &[Request<'_>]) -> Resu
     let layouts = requests.iter().map(layout).collect::<Result<Vec<_>>>()?;
     let steps: Vec<usize> =
         layouts.iter().map(|layout| layout.map_or(0, |layout| layout.steps)).collect();
-    let Decoded { baton, base_url, outcomes } = match encoding {
-        Encoding::Protobuf => protobuf::decode(body, &steps)?,
-        Encoding::Json => json::decode(body, &steps)?,
+    let mut budget = Budget::new(most);
+    let decoded = match encoding {
+        Encoding::Protobuf => protobuf_answer::decode(body, &steps, &mut budget),
+        Encoding::Json => json_answer::decode(body, &steps, &mut budget),
+    };
+    let Decoded { baton, base_url, outcomes } = match decoded {
+        Ok(decoded) => decoded,
+        Err(Unread::TooBig) => return Ok(None),
+        Err(Unread::Broken(error)) => return Err(error),
     };
     if outcomes.len() != requests.len() {
         return Err(protocol(format!(
@@ -209,14 +225,11 @@ pub fn answer(encoding: Encoding, body: &[u8], requests: &[Request<'_>]) -> Resu
     }
     let mut answer = Answer { baton, base_url, in_transaction: None, results: Vec::new() };
     for ((outcome, request), layout) in outcomes.into_iter().zip(requests).zip(layouts) {
-        let (result, open) = match outcome {
-            Ok(outcome) => response(outcome, request, layout.as_ref()),
-            Err(error) => (Err(error), None),
-        };
+        let (result, open) = response(outcome, request, layout.as_ref());
         answer.in_transaction = open.or(answer.in_transaction);
         answer.results.push(result);
     }
-    Ok(answer)
+    Ok(Some(answer))
 }
 
 fn response(

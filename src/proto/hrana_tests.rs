@@ -12,9 +12,14 @@ fn json_of(baton: Option<&str>, requests: &[Request<'_>]) -> Result<String> {
     pipeline(Encoding::Json, baton, requests).map(|body| String::from_utf8(body).unwrap())
 }
 
+/// With all the memory that it may want.
+fn read(encoding: Encoding, body: &[u8], requests: &[Request<'_>]) -> Result<Answer> {
+    answer(encoding, body, requests, usize::MAX).map(|answer| answer.expect("enough memory"))
+}
+
 fn one(json: Json, request: Request<'_>) -> Result<Response> {
     let body = json!({"baton": null, "base_url": null, "results": [json]}).to_string();
-    let mut answer = answer(Encoding::Json, body.as_bytes(), &[request])?;
+    let mut answer = read(Encoding::Json, body.as_bytes(), &[request])?;
     answer.results.remove(0)
 }
 
@@ -161,6 +166,52 @@ fn error_codes_become_sqlite_codes() {
 }
 
 #[test]
+fn an_extended_code_says_more_than_the_code() {
+    for (extended, kind) in [
+        ("SQLITE_CONSTRAINT_PRIMARYKEY", Kind::Remote(1555)),
+        ("SQLITE_CONSTRAINT_TRIGGER", Kind::Remote(1811)),
+    ] {
+        let json = json!({"type": "error", "error": {"message": "UNIQUE constraint failed: t.a",
+            "code": "SQLITE_CONSTRAINT", "extended_code": extended}});
+        assert_eq!(one(json, Request::Execute(&statement("x"))).unwrap_err().kind(), kind);
+    }
+}
+
+#[test]
+fn an_answer_may_not_take_more_than_it_is_given() {
+    let x = statement("x");
+    let requests = [Request::Execute(&x), Request::Close];
+    for (encoding, body) in [
+        (Encoding::Json, format!("{{\"results\":[{}0]}}", "0,".repeat(100_000)).into_bytes()),
+        (Encoding::Json, format!("{{\"results\":[{}0]}}", "{},".repeat(100_000)).into_bytes()),
+        (Encoding::Json, format!("[{}0]", "[],".repeat(100_000)).into_bytes()),
+    ] {
+        assert!(matches!(answer(encoding, &body, &requests, 1 << 20), Ok(None)));
+    }
+    // More results than requests are refused at the first of them.
+    for (encoding, body) in [
+        (Encoding::Protobuf, b"\x1a\x00".repeat(100_000)),
+        (Encoding::Json, format!("{{\"results\":[{}0]}}", "{},".repeat(100_000)).into_bytes()),
+    ] {
+        let error = answer(encoding, &body, &requests, usize::MAX).unwrap_err();
+        assert_eq!(error.kind(), Kind::Protocol);
+    }
+    // A million rows without a value, in two bytes each.
+    let result = [&b"\x0a\x80\x80\x08"[..], &b"\x12\x00".repeat(65_536)].concat();
+    assert_eq!(result.len(), 131_076);
+    let rows = wrapped(3, &wrapped(1, &wrapped(2, &result)));
+    assert!(matches!(answer(Encoding::Protobuf, &rows, &requests[..1], 1 << 20), Ok(None)));
+}
+
+/// A protobuf message as a field of another one.
+fn wrapped(number: u8, message: &[u8]) -> Vec<u8> {
+    let mut field = vec![number << 3 | 2];
+    prost::encoding::encode_varint(message.len() as u64, &mut field);
+    field.extend_from_slice(message);
+    field
+}
+
+#[test]
 fn what_a_turso_server_says_reads_as_sqlite_says_it() {
     for (said, read) in [
         ("Runtime error: UNIQUE constraint failed: t.a (19)", "UNIQUE constraint failed: t.a"),
@@ -197,7 +248,7 @@ fn malformed_answers_are_errors_of_the_protocol() {
         assert_eq!(error.kind(), Kind::Protocol, "{text}");
     }
     for body in ["", "{", "[]", "{}", r#"{"results":[]}"#, r#"{"results":5}"#] {
-        let error = answer(Encoding::Json, body.as_bytes(), &[Request::Close]).unwrap_err();
+        let error = read(Encoding::Json, body.as_bytes(), &[Request::Close]).unwrap_err();
         assert_eq!(error.kind(), Kind::Protocol, "{body}");
     }
     for wrong in [json!([]), json!([null, null, null])] {

@@ -60,6 +60,7 @@ impl Replica {
         let connect = ConnectOptions {
             namespace: options.namespace.clone(),
             ca_file: options.ca_file.clone(),
+            max_answer: options.max_answer,
         };
         let protocol = options.protocol.as_deref().unwrap_or("auto");
         let followed =

@@ -4,6 +4,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::units::MB;
+
 /// What to do when the primary's history is not the one the file follows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnReset {
@@ -29,6 +31,8 @@ pub struct Options {
     /// For each wait on a local lock.
     pub busy_timeout: Duration,
     pub ca_file: Option<PathBuf>,
+    /// Bytes that an answer to SQL may take in memory.
+    pub max_answer: usize,
     pub on_reset: OnReset,
     pub protocol: Option<String>,
     pub first_sync: bool,
@@ -58,6 +62,7 @@ impl Default for Options {
             timeout: Duration::from_secs(30),
             busy_timeout: Duration::from_secs(5),
             ca_file: None,
+            max_answer: 32 * MB,
             on_reset: OnReset::Auto,
             protocol: None,
             first_sync: true,

@@ -8,3 +8,4 @@ pub mod script;
 pub mod statement;
 pub mod tokens;
 pub mod value;
+pub mod wire;

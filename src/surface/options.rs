@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::error::{Error, Kind, Result};
 use crate::replica::options::{OnReset, Options, SyncOptions};
+use crate::units::MB;
 
 /// An option of the function whose options are an `O`.
 pub struct Known<O> {
@@ -64,6 +65,12 @@ pub const ATTACH: &[Known<Options>] = &[
         default: "built-in roots",
         help: "PEM file with the certificate authorities to trust instead",
         read: |options, value| set(&mut options.ca_file, text(value).map(PathBuf::from).map(Some)),
+    },
+    Known {
+        name: "max_answer",
+        default: "32",
+        help: "MB that an answer to `replica_write` or `replica_query` may take in memory",
+        read: |options, value| set(&mut options.max_answer, megabytes(value)),
     },
     Known {
         name: "on_reset",
@@ -224,6 +231,15 @@ fn seconds_or_zero(value: &Value) -> Result<Duration> {
         .ok_or_else(|| must_be("a number of seconds", value))
 }
 
+/// Up to a terabyte: more is no limit.
+fn megabytes(value: &Value) -> Result<usize> {
+    value
+        .as_f64()
+        .filter(|number| (0.001..=1_048_576.0).contains(number))
+        .map(|number| (number * MB as f64) as usize)
+        .ok_or_else(|| must_be("a number of MB", value))
+}
+
 fn boolean(value: &Value) -> Result<bool> {
     match value {
         Value::Bool(value) => Ok(*value),
@@ -287,7 +303,7 @@ mod tests {
     #[test]
     fn all_options_are_read() {
         let json = r#"{"sync_interval": 0.5, "live": 1, "read_your_writes": false,
-            "namespace": "n", "timeout": 3, "busy_timeout": 0, "ca_file": "/c",
+            "namespace": "n", "timeout": 3, "busy_timeout": 0, "ca_file": "/c", "max_answer": 64,
             "on_reset": "error", "protocol": "sqld", "first_sync": false, "trusted_schema": true,
             "writes": false, "new_primary": true, "token_file": "/t", "token_over_http": true,
             "on_schema": "publish", "integers": "text"}"#;
@@ -299,6 +315,7 @@ mod tests {
             timeout: Duration::from_secs(3),
             busy_timeout: Duration::ZERO,
             ca_file: Some("/c".into()),
+            max_answer: 64 * MB,
             on_reset: OnReset::Error,
             protocol: Some("sqld".into()),
             first_sync: false,
@@ -319,15 +336,11 @@ mod tests {
 
     #[test]
     fn what_cannot_be_meant_is_refused_by_name() {
+        let names: Vec<&str> = ATTACH.iter().map(|option| option.name).collect();
+        let text = format!("unknown option \"sync\"; the options are {}", names.join(", "));
+        assert_eq!(parse(ATTACH, "{\"sync\": 1}").unwrap_err().to_string(), text);
         for (json, text) in [
             ("[]", "options: must be a JSON object, such as {\"timeout\": 10}"),
-            (
-                "{\"sync\": 1}",
-                "unknown option \"sync\"; the options are live, sync_interval, \
-                 read_your_writes, timeout, busy_timeout, namespace, ca_file, on_reset, protocol, \
-                 first_sync, trusted_schema, on_schema, writes, new_primary, token_file, \
-                 token_over_http, integers",
-            ),
             ("{\"timeout\": 0}", "option timeout: must be more than 0 seconds"),
             ("{\"timeout\": -1}", "option timeout: must be a number of seconds, not -1"),
             ("{\"timeout\": 1e99}", "option timeout: must be a number of seconds, not 1e+99"),

@@ -81,7 +81,7 @@ fn answers(encoding: Encoding, bytes: &[u8]) {
         &[Request::Commit, Request::Close],
     ];
     for requests in requests {
-        if let Ok(answer) = hrana::answer(encoding, bytes, requests) {
+        if let Ok(Some(answer)) = hrana::answer(encoding, bytes, requests, 1 << 20) {
             assert_eq!(answer.results.len(), requests.len());
         }
     }

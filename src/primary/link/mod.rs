@@ -19,6 +19,7 @@ use self::http::{Answer, Http, Lost, Post};
 use self::url::Endpoint;
 use crate::error::{Error, Kind, Result};
 use crate::patience::Patience;
+use crate::units::MB;
 
 /// Longest part of a refusal that is read.
 pub(in crate::primary) const MAX_REFUSAL: usize = 16 * 1024;
@@ -29,12 +30,20 @@ pub(in crate::primary) const MAX_REFUSAL: usize = 16 * 1024;
 pub(in crate::primary) const RECONNECT: Duration = Duration::from_secs(2);
 
 /// What else a connection may need to know.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnectOptions {
     /// For a server with several databases behind one address.
     pub namespace: Option<String>,
     /// PEM file of the only certificate authorities to trust.
     pub ca_file: Option<PathBuf>,
+    /// Bytes that an answer to SQL may take.
+    pub max_answer: usize,
+}
+
+impl Default for ConnectOptions {
+    fn default() -> ConnectOptions {
+        ConnectOptions { namespace: None, ca_file: None, max_answer: 32 * MB }
+    }
 }
 
 /// The way to one server: its connections, and the only copy of the token. All
@@ -43,6 +52,7 @@ pub(in crate::primary) struct Link {
     http: Http,
     /// As it was asked for.
     namespace: Option<String>,
+    max_answer: usize,
     token: Mutex<Option<String>>,
 }
 
@@ -58,6 +68,7 @@ impl Link {
         Ok(Arc::new(Link {
             http: Http::new(&endpoint, options.ca_file.as_deref())?,
             namespace: options.namespace.clone(),
+            max_answer: options.max_answer,
             token: Mutex::new(token.or(in_url)),
         }))
     }
@@ -83,6 +94,11 @@ impl Link {
     /// Whether no namespace was asked for: then there must be a database.
     pub fn has_default_database(&self) -> bool {
         self.namespace.is_none()
+    }
+
+    /// Bytes that an answer to SQL may take.
+    pub fn max_answer(&self) -> usize {
+        self.max_answer
     }
 
     pub fn is_https(&self) -> bool {

@@ -2,10 +2,7 @@
 
 use crate::error::{Error, Kind};
 use crate::proto::hrana;
-
-/// Longest answer to SQL that is held in memory. sqld's own limit is 10 MB
-/// unless it is told otherwise.
-pub(in crate::primary) const MAX_SQL_ANSWER: usize = 256 * 1024 * 1024;
+use crate::units::MB;
 
 /// What a request can do, which decides what it means if no answer comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,17 +17,17 @@ pub(in crate::primary) enum Effect {
 }
 
 impl Effect {
-    /// The answer is longer than anybody should hold in memory.
-    pub fn too_long(self) -> Error {
-        let text = "the primary's answer is longer than 256 MiB; ask for less at a time";
+    /// The answer takes more memory than it may: `most` bytes.
+    pub fn too_long(self, most: usize) -> Error {
+        let happened = if self == Effect::Lasting { ", and the statement took effect" } else { "" };
+        let text = format!(
+            "the primary's answer takes more than {} MB{happened}; ask for less at a time, or \
+             raise the option max_answer",
+            most / MB
+        );
         match self {
-            Effect::None => Error::new(Kind::Remote(18), text),
-            Effect::InTransaction => hrana::transaction_lost(text),
-            Effect::Lasting => {
-                let text = "the primary's answer is longer than 256 MiB, and the statement \
-                            took effect; ask for less at a time";
-                Error::new(Kind::Remote(18), text)
-            }
+            Effect::InTransaction => hrana::transaction_lost(&text),
+            Effect::None | Effect::Lasting => Error::new(Kind::Remote(18), text),
         }
     }
 

@@ -3,7 +3,7 @@
 
 use std::sync::atomic::Ordering;
 
-use super::effect::{Effect, MAX_SQL_ANSWER};
+use super::effect::Effect;
 use crate::error::{Error, Kind, Result};
 use crate::patience::Patience;
 use crate::primary::Executed;
@@ -140,12 +140,12 @@ impl Sqld {
         if answer.content_type() != encoding.content_type() {
             return Err(self.link.not_a_primary(&answer, "sqld"));
         }
-        let body =
-            answer.read_to_end(MAX_SQL_ANSWER).map_err(|error| line.effect.unanswered(error))?;
-        let body = body.ok_or_else(|| line.effect.too_long())?;
-        hrana::answer(encoding, &body, requests)
-            .map(Some)
-            .map_err(|error| line.effect.undecodable(error))
+        let most = self.link.max_answer();
+        let body = answer.read_to_end(most).map_err(|error| line.effect.unanswered(error))?;
+        let body = body.ok_or_else(|| line.effect.too_long(most))?;
+        let answer = hrana::answer(encoding, &body, requests, most)
+            .map_err(|error| line.effect.undecodable(error))?;
+        answer.map(Some).ok_or_else(|| line.effect.too_long(most))
     }
 
     fn pipeline_refusal(&self, answer: &mut Answer, line: Line<'_>) -> Error {

@@ -7,7 +7,7 @@
 
 use std::sync::atomic::Ordering;
 
-use super::effect::{Effect, MAX_SQL_ANSWER};
+use super::effect::Effect;
 use crate::error::{Error, Kind, Result};
 use crate::patience::Patience;
 use crate::primary::Executed;
@@ -116,9 +116,11 @@ fn pipeline(
     if answer.content_type() != encoding.content_type() {
         return Err(link.not_a_primary(&answer, turso::SERVER));
     }
-    let body = answer.read_to_end(MAX_SQL_ANSWER).map_err(|error| effect.unanswered(error))?;
-    let body = body.ok_or_else(|| effect.too_long())?;
-    hrana::answer(encoding, &body, requests).map_err(|error| effect.undecodable(error))
+    let most = link.max_answer();
+    let body = answer.read_to_end(most).map_err(|error| effect.unanswered(error))?;
+    let body = body.ok_or_else(|| effect.too_long(most))?;
+    let answer = hrana::answer(encoding, &body, requests, most);
+    answer.map_err(|error| effect.undecodable(error))?.ok_or_else(|| effect.too_long(most))
 }
 
 /// Turso's own server 0.6 says "nothing" of a database that is not in its log:
