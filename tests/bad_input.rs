@@ -537,3 +537,27 @@ fn a_value_that_does_not_fit_into_memory_is_an_error_and_not_an_empty_one() {
     let kinds = replica.run("SELECT group_concat(typeof(x) || length(x), ' ') FROM t");
     assert_eq!(kinds, "blob0 text0 blob0");
 }
+
+#[test]
+fn a_connection_that_does_not_see_what_is_synced_is_refused() {
+    let sqld = Sqld::start();
+    sqld.execute("CREATE TABLE t(x)");
+    let (folder, db) = empty_place();
+    let attach = format!("SELECT replica_attach('{}')", sqld.url());
+    let by_uri = |parameter: &str| {
+        let name = format!("file:{}?{parameter}", db.display());
+        Shell::loaded(Path::new(&name)).error(&attach)
+    };
+    // An empty file is not touched.
+    std::fs::write(&db, "").expect("written");
+    let error = by_uri("nolock=1");
+    assert!(error.contains("was opened with nolock=1"), "{error}");
+    assert_eq!(std::fs::metadata(&db).expect("there").len(), 0);
+    assert_eq!(files(folder.path()), ["app.db"]);
+    // A replica that others keep is not a replica of this connection.
+    Shell::attached(&db, &sqld.url()).close();
+    for parameter in ["immutable=1", "mode=ro&immutable=true", "nolock=on"] {
+        let error = by_uri(parameter);
+        assert!(error.contains("so it would not see what is synced"), "{error}");
+    }
+}

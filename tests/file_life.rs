@@ -5,6 +5,7 @@ mod common;
 
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use common::shell::shell_in;
 use common::*;
@@ -360,4 +361,39 @@ fn a_name_that_is_not_utf_8_leads_to_that_file_and_no_other() {
     assert_eq!(std::fs::metadata(&decoy).expect("there").len(), 0);
     let sidecar = folder.path().join(std::ffi::OsStr::from_bytes(b"a\xff.db-replica"));
     assert!(sidecar.exists(), "{:?}", files(folder.path()));
+}
+
+/// A second worker of a server, or a cron job, while the first one brings a
+/// large database over a slow line.
+#[test]
+fn an_attach_beside_a_first_sync_waits_for_it_or_says_so() {
+    let sqld = Sqld::start();
+    sqld.execute(
+        "CREATE TABLE t(x); WITH n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 900) \
+         INSERT INTO t SELECT randomblob(100000) FROM n",
+    );
+    let (_folder, db) = empty_place();
+    let options = |timeout: f64| format!("'{{\"timeout\":{timeout},\"busy_timeout\":1}}'");
+    let attach =
+        |timeout| format!("SELECT replica_attach('{}', NULL, {})", sqld.url(), options(timeout));
+    let (patient, impatient) = (attach(60.0), attach(1.5));
+    let mut first = Shell::loaded(&db);
+    let mut second = Shell::loaded(&db);
+    first.send(&patient);
+    // From 16 MB on the pages go straight into the file, under its locks.
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while std::fs::metadata(&db).map_or(0, |found| found.len()) < 18_000_000 {
+        assert!(Instant::now() < deadline, "the first sync does not get far");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    sqld.signal("STOP");
+    let error = second.error(&impatient);
+    assert!(error.contains("another process is making the first sync"), "{error}");
+    second.send(&patient);
+    std::thread::sleep(Duration::from_millis(1200));
+    sqld.signal("CONT");
+    first.answer();
+    second.answer();
+    assert_eq!(second.run("SELECT count(*) FROM t"), "900");
+    assert_replica_equals_primary(&db, &sqld);
 }

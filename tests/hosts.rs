@@ -88,3 +88,22 @@ fn closing_comes_back_while_the_worker_is_in_a_callback_of_the_host() {
     Shell::attached(&db, &sqld.url()).sync();
     assert_replica_equals_primary(&db, &sqld);
 }
+
+#[test]
+fn with_few_descriptors_left_an_attach_works_or_says_so() {
+    let sqld = Sqld::start();
+    sqld.execute("CREATE TABLE t(x); INSERT INTO t VALUES (1)");
+    let (_folder, db) = empty_place();
+    Shell::attached(&db, &sqld.url()).close();
+    python("few_descriptors.py", &sqld, &db);
+    assert_replica_equals_primary(&db, &sqld);
+}
+
+#[test]
+fn a_host_without_mutexes_gets_no_worker() {
+    let sqld = Sqld::start();
+    sqld.execute("CREATE TABLE t(x); INSERT INTO t VALUES (1)");
+    let (_folder, db) = empty_place();
+    python("single_thread.py", &sqld, &db);
+    assert_replica_equals_primary(&db, &sqld);
+}

@@ -32,7 +32,7 @@ impl Notebook for NoNotes {
         Notes::default()
     }
 
-    fn write(&self, _: &Notes) {}
+    fn update(&self, _: &mut dyn FnMut(&mut Notes)) {}
 }
 
 fn primary_with(url: &str, token: Option<&str>, options: ConnectOptions) -> Arc<dyn Primary> {

@@ -728,3 +728,17 @@ fn the_scripts_of_the_sql_folder_run() {
     let all = ["bulk-load.sql", "cron-sync.sql", "quickstart.sql", "transaction.sql"];
     assert_eq!(ran, all);
 }
+
+#[test]
+fn a_transaction_may_begin_at_once_after_an_attach() {
+    let sqld = Sqld::start();
+    sqld.execute("CREATE TABLE t(x); INSERT INTO t VALUES (1)");
+    let (_folder, db) = empty_place();
+    Shell::attached(&db, &sqld.url()).close();
+    for mode in ["IMMEDIATE", "EXCLUSIVE", "DEFERRED"] {
+        let mut replica = Shell::attached(&db, &sqld.url());
+        replica.run(&format!("BEGIN {mode}"));
+        assert_eq!(replica.run("SELECT count(*) FROM t"), "1");
+        replica.run("COMMIT");
+    }
+}

@@ -22,6 +22,9 @@ pub mod rc {
     pub const OK: i32 = 0;
     pub const ERROR: i32 = 1;
     pub const BUSY: i32 = 5;
+    pub const IOERR: i32 = 10;
+    pub const CANTOPEN: i32 = 14;
+    pub const NOTADB: i32 = 26;
     pub const CONSTRAINT: i32 = 19;
     pub const ROW: i32 = 100;
     pub const DONE: i32 = 101;
@@ -155,11 +158,22 @@ pub fn sourceid() -> String {
     unsafe { text(sqlite!(sourceid())) }
 }
 
-/// Whether the host's SQLite may be called from several threads.
+/// Whether the host's SQLite may be called from several threads: neither built
+/// nor configured (`SQLITE_CONFIG_SINGLETHREAD`) to have no mutexes.
 pub fn threadsafe() -> bool {
-    // SAFETY: a NUL-terminated string.
-    unsafe { sqlite!(compileoption_used(c"THREADSAFE=0".as_ptr())) == 0 }
+    // SAFETY: a NUL-terminated string; a mutex may be made at any time, and is
+    // freed once. Those that do nothing are one and the same.
+    unsafe {
+        let built = sqlite!(compileoption_used(c"THREADSAFE=0".as_ptr())) == 0;
+        let (one, other) = (sqlite!(mutex_alloc(MUTEX_FAST)), sqlite!(mutex_alloc(MUTEX_FAST)));
+        sqlite!(mutex_free(one));
+        sqlite!(mutex_free(other));
+        built && one != other
+    }
 }
+
+/// `SQLITE_MUTEX_FAST`.
+const MUTEX_FAST: c_int = 0;
 
 /// Four bytes from SQLite's random source, which it seeds from the VFS.
 pub fn random_u32() -> u32 {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::api::{self, rc, sqlite, sqlite3, sqlite3_stmt, text};
 use super::file::{DatabaseFile, WalFile, sqlite3_file};
+use super::fitness::with_cause;
 use super::lock_proof::LockProof;
 use super::temporary::{TemporaryFile, Vfs};
 use crate::error::{Error, Kind, Result};
@@ -35,7 +36,7 @@ const OPEN_NOMUTEX: c_int = 0x0000_8000;
 const OPEN_PRIVATECACHE: c_int = 0x0004_0000;
 
 /// The connection that loaded us. It belongs to the host: nothing is executed
-/// on it, but for one question (`is_query_only`).
+/// on it but one question (`is_query_only`) and one read at the end of an attach.
 #[derive(Clone, Copy, Debug)]
 pub struct HostDb(*mut sqlite3);
 
@@ -69,17 +70,31 @@ impl HostDb {
 
     /// The same as SQLite has it, byte by byte: a name need not be UTF-8.
     fn main_name(self) -> Option<CString> {
-        // SAFETY: an open connection; the name is NULL or NUL-terminated, and
-        // copied at once.
-        let name = unsafe {
-            let name = sqlite!(db_filename(self.0, MAIN));
-            (!name.is_null()).then(|| CStr::from_ptr(name).to_owned())
-        };
+        // SAFETY: NUL-terminated, and copied at once.
+        let name = self.main_name_pointer().map(|name| unsafe { CStr::from_ptr(name) }.to_owned());
         name.filter(|name| !name.is_empty())
     }
 
+    /// SQLite's own name of the main database, behind which it keeps the
+    /// parameters that it was opened with.
+    pub(super) fn main_name_pointer(self) -> Option<*const c_char> {
+        // SAFETY: an open connection.
+        let name = unsafe { sqlite!(db_filename(self.0, MAIN)) };
+        (!name.is_null()).then_some(name)
+    }
+
+    /// Reads one number of the header of the main database, on the host's own
+    /// connection; the code and the words of an error.
+    pub(super) fn read_something(self) -> std::result::Result<(), (c_int, String)> {
+        match first_value(self.0, READ_SOMETHING) {
+            Ok(_) => Ok(()),
+            // SAFETY: an open connection.
+            Err(code) => Err((code, unsafe { text(sqlite!(errmsg(self.0))) })),
+        }
+    }
+
     /// Name of the VFS that the main database was opened with.
-    fn vfs_name(self) -> Option<CString> {
+    pub(super) fn vfs_name(self) -> Option<CString> {
         let vfs = control(self.0, FCNTL_VFS_POINTER)?.cast::<Vfs>();
         // SAFETY: a registered VFS (sqlite.org/c3ref/vfs.html), whose name is
         // a NUL-terminated string.
@@ -188,33 +203,13 @@ impl Connection {
 
     /// Runs one statement and returns the first column of its first row.
     pub fn query(&self, sql: &str) -> Result<Option<String>> {
-        let c_sql = CString::new(sql).expect("BUG: our own SQL has no NUL");
-        let mut statement: *mut sqlite3_stmt = ptr::null_mut();
-        // SAFETY: an open connection; the statement is finalized below on
-        // every path; the column's text is copied before that.
-        unsafe {
-            let prepared =
-                sqlite!(prepare_v2(self.db, c_sql.as_ptr(), -1, &mut statement, ptr::null_mut()));
-            if prepared != rc::OK {
-                return Err(self.error(sql, prepared));
-            }
-            let mut first = None;
-            let mut code = sqlite!(step(statement));
-            if code == rc::ROW {
-                first = Some(text(sqlite!(column_text(statement, 0)).cast()));
-                while code == rc::ROW {
-                    code = sqlite!(step(statement));
-                }
-            }
-            sqlite!(finalize(statement));
-            if code == rc::DONE { Ok(first) } else { Err(self.error(sql, code)) }
-        }
+        first_value(self.db, sql).map_err(|code| self.error(sql, code))
     }
 
     /// Makes SQLite open the log and the wal-index, and rebuild the index if a
     /// writer died: a read transaction that reads one number of the header.
     pub fn read_something(&self) -> Result<()> {
-        self.query("PRAGMA main.user_version").map(|_| ())
+        self.query(READ_SOMETHING).map(|_| ())
     }
 
     /// Refuses to go on where this process does not hold the locks that SQLite
@@ -285,7 +280,7 @@ impl Connection {
         let message = unsafe { text(sqlite!(errmsg(self.db))) };
         let kind =
             if code & 0xff == rc::BUSY || code & 0xff == 6 { Kind::Busy } else { Kind::Local };
-        Error::new(kind, format!("{what}: {message}"))
+        Error::new(kind, format!("{what}: {}", with_cause(code, message)))
     }
 }
 
@@ -315,6 +310,34 @@ fn path_of(name: &CStr) -> PathBuf {
     #[cfg(not(unix))]
     {
         Path::new(&*name.to_string_lossy()).to_owned()
+    }
+}
+
+/// One number of the header: needs neither the schema nor a table.
+const READ_SOMETHING: &str = "PRAGMA main.user_version";
+
+/// Runs one statement; the first column of its first row, or the code of the
+/// error.
+fn first_value(db: *mut sqlite3, sql: &str) -> std::result::Result<Option<String>, c_int> {
+    let c_sql = CString::new(sql).expect("BUG: our own SQL has no NUL");
+    let mut statement: *mut sqlite3_stmt = ptr::null_mut();
+    // SAFETY: an open connection; the statement is finalized below on every
+    // path; the column's text is copied before that.
+    unsafe {
+        let prepared = sqlite!(prepare_v2(db, c_sql.as_ptr(), -1, &mut statement, ptr::null_mut()));
+        if prepared != rc::OK {
+            return Err(prepared);
+        }
+        let mut first = None;
+        let mut code = sqlite!(step(statement));
+        if code == rc::ROW {
+            first = Some(text(sqlite!(column_text(statement, 0)).cast()));
+            while code == rc::ROW {
+                code = sqlite!(step(statement));
+            }
+        }
+        sqlite!(finalize(statement));
+        if code == rc::DONE { Ok(first) } else { Err(code) }
     }
 }
 

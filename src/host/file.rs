@@ -10,6 +10,7 @@ use std::ptr;
 use std::sync::atomic::{AtomicU16, AtomicU32};
 
 use super::api::rc;
+use super::fitness::with_cause;
 use crate::error::{Error, Kind, Result};
 
 /// SQLite's open file: a pointer to its methods, then what the VFS adds.
@@ -47,6 +48,9 @@ const MAX_WRITE: usize = 64 * 1024;
 
 /// `SQLITE_SYNC_NORMAL`.
 const SYNC_NORMAL: c_int = 2;
+
+/// sqlite.org/c3ref/c_iocap_atomic.html.
+const IOCAP_IMMUTABLE: c_int = 0x2000;
 
 /// `SQLITE_FCNTL_HAS_MOVED`.
 const FCNTL_HAS_MOVED: c_int = 20;
@@ -153,7 +157,7 @@ fn failed(what: &str, code: c_int) -> Error {
     let cause = match code & 0xff {
         13 => "the disk is full".to_owned(),
         8 => "the file is read-only".to_owned(),
-        _ => format!("the file system reported an error (SQLite code {code})"),
+        _ => with_cause(code, format!("the file system reported an error (SQLite code {code})")),
     };
     Error::new(Kind::Local, format!("{what}: {cause}"))
 }
@@ -247,6 +251,14 @@ impl<'c> DatabaseFile<'c> {
             rc::OK => Ok(()),
             code => Err(failed("truncate", code).context("database file")),
         }
+    }
+
+    /// Whether the VFS says that nobody changes the file.
+    pub fn is_immutable(&self) -> bool {
+        self.bytes.methods().device_characteristics.is_some_and(|ask| {
+            // SAFETY: an open file.
+            unsafe { ask(self.bytes.file) & IOCAP_IMMUTABLE != 0 }
+        })
     }
 
     /// Whether the path leads to another file now, or to none. False where the

@@ -11,6 +11,7 @@ pub mod call;
 pub mod connection;
 pub mod entry;
 pub mod file;
+pub mod fitness;
 pub mod function;
 pub mod guard;
 #[cfg(feature = "fault-points")]

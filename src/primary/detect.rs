@@ -113,12 +113,16 @@ impl Auto {
 
     fn note(&self, which: Which) {
         let before = self.known.lock().replace(Known { which, seen: true });
-        let notes = self.notebook.read();
-        // Notes begin with the end of an attach; later finds are added.
-        if before.is_none_or(|before| before.which != which) && notes != Notes::default() {
-            let protocol = Some(which.name().to_owned());
-            self.notebook.write(&Notes { protocol, ..notes });
+        if before.is_some_and(|before| before.which == which) {
+            return;
         }
+        self.notebook.update(&mut |notes| {
+            // Attach writes the first notes; until then there is nothing to
+            // change.
+            if *notes != Notes::default() {
+                notes.protocol = Some(which.name().to_owned());
+            }
+        });
     }
 }
 

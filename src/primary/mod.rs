@@ -39,8 +39,9 @@ pub trait Notebook: Send + Sync {
     /// Empty if there are none, or those of another primary.
     fn read(&self) -> Notes;
 
-    /// Replaces them, as far as that is possible.
-    fn write(&self, notes: &Notes);
+    /// Changes them, as far as that is possible, with nobody else of this
+    /// process in between.
+    fn update(&self, change: &mut dyn FnMut(&mut Notes));
 }
 
 /// What the primary says of one request.

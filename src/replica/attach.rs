@@ -12,9 +12,9 @@ use super::sync::Syncer;
 use super::worker::{Schedule, Worker};
 use super::writes::OwnWrites;
 use crate::error::{Error, Kind, Result};
-use crate::host::HostDb;
+use crate::host::{HostDb, fitness};
 use crate::patience::Patience;
-use crate::primary::{self, ConnectOptions, Endpoint, Notebook as _, Notes};
+use crate::primary::{self, ConnectOptions, Endpoint, Notebook as _};
 use crate::store::file::{Contents, ReplicaFile};
 use crate::thread::closing_flag;
 
@@ -43,6 +43,13 @@ impl Replica {
         let interrupted = host.interrupted();
         let patience = Patience { timeout: options.busy_timeout, cancelled: interrupted.clone() };
         let (file, contents) = ReplicaFile::open(host, patience)?;
+        Sidecar::check_place(file.path())?;
+        if contents == Contents::Nothing && fitness::may_encrypt(host) {
+            // A key is this connection's secret; before any page is here, its
+            // own look tells whether there is one.
+            file.become_replica()?;
+            fitness::check_reading(host)?;
+        }
         if contents == Contents::Replica && !options.new_primary && file.position()?.is_some() {
             check_same_place(file.path(), &endpoint, options.namespace.as_deref())?;
         }
@@ -80,15 +87,8 @@ impl Replica {
             watch: None,
         };
         if options.first_sync && syncer.file.position()?.is_none() {
-            let synced = syncer.sync(SyncOptions::default());
-            // A replica of an empty primary has no position either, and needs
-            // no network to be attached again.
             let again = contents == Contents::Replica;
-            match synced {
-                Err(error) if again && error.can_retry() => {}
-                Err(error) => return Err(credentials.explain(error.context("first sync"))),
-                Ok(_) => {}
-            }
+            first_sync(&syncer, again).map_err(|error| credentials.explain(error))?;
         } else if contents == Contents::Nothing {
             syncer.file.become_replica()?;
         }
@@ -96,8 +96,11 @@ impl Replica {
             syncer.counters.lock().failed(&Error::new(Kind::Local, trouble));
         }
         let protocol = Some(syncer.primary.protocol().to_owned());
-        sidecar.write(&Notes { protocol, ..sidecar.read() });
+        sidecar.update(&mut |notes| notes.protocol = protocol.clone());
         let worker = schedule.map(|schedule| start_worker(host, &syncer, schedule)).transpose()?;
+        // What nobody has asked this connection so far: it may have no
+        // descriptor left for the log.
+        fitness::check_reading(host)?;
         Ok(Replica {
             syncer,
             endpoint,
@@ -126,6 +129,48 @@ impl Replica {
             self.endpoint
         );
         Err(Error::new(Kind::Misuse, text))
+    }
+}
+
+/// The first sync of a file that has never seen one; `again` if it was attached
+/// before.
+fn first_sync(syncer: &Syncer, again: bool) -> Result<()> {
+    if again && comes_from_elsewhere(syncer)? {
+        return Ok(());
+    }
+    match syncer.sync(SyncOptions::default()) {
+        // Whoever kept it locked may have brought it.
+        Err(error) if again && error.kind() == Kind::Busy => {
+            comes_from_elsewhere(syncer)?.then_some(()).ok_or(error)
+        }
+        // A replica of an empty primary has no position either, and needs no
+        // network to be attached again.
+        Err(error) if again && error.can_retry() => Ok(()),
+        synced => synced.map(drop),
+    }
+    .map_err(|error| error.context("first sync"))
+}
+
+/// Waits while another process is writing the file; whether it has a content
+/// then. Nothing is pulled meanwhile: it would come twice.
+fn comes_from_elsewhere(syncer: &Syncer) -> Result<bool> {
+    let patience = syncer.patience(SyncOptions::default());
+    let mut deadline = patience.deadline();
+    loop {
+        if syncer.file.position()?.is_some() {
+            return Ok(true);
+        }
+        if !syncer.file.is_being_written()? {
+            return Ok(false);
+        }
+        if !deadline.pause()? {
+            return Err(Error::new(
+                Kind::Busy,
+                "another process is making the first sync of this file; attach again when it is \
+                 through",
+            )
+            .context("first sync"));
+        }
     }
 }
 

@@ -8,10 +8,10 @@ use std::time::Duration;
 use super::draft::{Draft, later_version, moved, no_replica_any_more};
 use super::schema_filter::SchemaFilter;
 use super::spool::Spool;
-use super::wal_index::WalIndex;
+use super::wal_index::{WRITE_LOCK, WalIndex};
 use crate::error::{Error, Kind, Result};
 use crate::fault;
-use crate::host::{Checkpoint, Connection, HostDb, lock_proof};
+use crate::host::{Checkpoint, Connection, HostDb, fitness, lock_proof};
 use crate::patience::Patience;
 use crate::position::Position;
 use crate::schema::tree::ReadPage;
@@ -67,6 +67,7 @@ impl ReplicaFile {
                  open a connection on a file name",
             )
         })?;
+        fitness::check_opening(host)?;
         lock_proof::check_only_name(&path)?;
         if host.main_file()?.has_moved() {
             return Err(moved());
@@ -103,6 +104,12 @@ impl ReplicaFile {
     /// How long it waits for a local lock.
     pub fn lock_timeout(&self) -> Duration {
         self.patience.timeout
+    }
+
+    /// Whether somebody is in the middle of a change.
+    pub fn is_being_written(&self) -> Result<bool> {
+        let lock = self.connection.database_file()?.try_lock(WRITE_LOCK, 1)?;
+        Ok(lock.is_none())
     }
 
     /// Begins a change. An empty file becomes a replica first.

@@ -130,6 +130,13 @@ impl Sqld {
         }
     }
 
+    /// Sends a signal: `STOP` makes it silent, `CONT` lets it go on.
+    pub fn signal(&self, name: &str) {
+        let pid = self.child.as_ref().expect("sqld is running").id().to_string();
+        let sent = Command::new("kill").args([format!("-{name}"), pid]).status().expect("kill");
+        assert!(sent.success());
+    }
+
     /// Ends the server in an orderly way (SIGTERM).
     pub fn stop(&mut self) {
         let mut child = self.child.take().expect("sqld is running");

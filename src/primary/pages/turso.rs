@@ -26,7 +26,7 @@ use crate::primary::link::Link;
 use crate::primary::link::http::{Answer, Post};
 use crate::primary::pages::{Begin, Pages, Until};
 use crate::primary::sql::turso as sql;
-use crate::primary::{Executed, Mode, Notebook, Notes, Primary, RemoteTransaction};
+use crate::primary::{Executed, Mode, Notebook, Primary, RemoteTransaction};
 use crate::proto::turso::{self, CONTENT_TYPE, PULL_PATH, Part, Reader};
 use crate::sqltext::statement::{Rows, Statement};
 
@@ -130,13 +130,10 @@ impl Server {
             revisions.drain(..surplus);
         };
         append(&mut self.revisions.lock());
-        let before = self.notebook.read();
-        let mut revisions = before.revisions.clone();
-        append(&mut revisions);
-        let notes = Notes { protocol: Some("turso".to_owned()), revisions };
-        if notes != before {
-            self.notebook.write(&notes);
-        }
+        self.notebook.update(&mut |notes| {
+            notes.protocol = Some("turso".to_owned());
+            append(&mut notes.revisions);
+        });
     }
 }
 

@@ -1,0 +1,100 @@
+//! Whether the host's connection can be a replica's: what it was opened with,
+//! and whether it can read the file at all.
+
+use std::ffi::{CStr, c_int};
+use std::fs::File;
+
+use super::api::{rc, sqlite};
+use super::connection::HostDb;
+use crate::error::{Error, Kind, Result};
+
+/// Ways to open a file in which a connection does not see what others write.
+const BLIND: [&CStr; 2] = [c"immutable", c"nolock"];
+
+/// Refuses a connection that would not see what is synced: it takes no locks
+/// and does not look at the log.
+pub fn check_opening(host: HostDb) -> Result<()> {
+    let Some(name) = host.main_name_pointer() else { return Ok(()) };
+    for parameter in BLIND {
+        // SAFETY: a name that db_filename gave, which knows its parameters, and
+        // a NUL-terminated string.
+        if unsafe { sqlite!(uri_boolean(name, parameter.as_ptr(), 0)) } != 0 {
+            return Err(blind(&format!("was opened with {}=1", parameter.to_string_lossy())));
+        }
+    }
+    if host.main_file()?.is_immutable() {
+        return Err(blind("is on a file of which its VFS says that it never changes"));
+    }
+    Ok(())
+}
+
+fn blind(how: &str) -> Error {
+    Error::new(
+        Kind::BadArgument,
+        format!("this connection {how}, so it would not see what is synced; open it without"),
+    )
+}
+
+/// Whether the host's SQLite can encrypt files. Such a one may have been given
+/// a key for its own connection, of which ours knows nothing.
+pub fn may_encrypt(host: HostDb) -> bool {
+    // SAFETY: a NUL-terminated string.
+    let codec = unsafe { sqlite!(compileoption_used(c"HAS_CODEC".as_ptr())) != 0 };
+    codec || host.vfs_name().is_some_and(|name| name.to_string_lossy().contains("cipher"))
+}
+
+/// Lets the host's connection read page 1, as its next statement would. That
+/// also tells SQLite that the file is read-only, which `BEGIN IMMEDIATE` needs
+/// to know. A lock that is taken at the moment, or an authorizer that forbids
+/// to look, is no reason to refuse.
+pub fn check_reading(host: HostDb) -> Result<()> {
+    match host.read_something() {
+        Ok(()) => Ok(()),
+        Err((code, message)) => match code & 0xff {
+            rc::CANTOPEN | rc::IOERR | rc::NOTADB => Err(Error::new(
+                Kind::Local,
+                format!("this connection cannot read the file: {}", with_cause(code, message)),
+            )),
+            _ => Ok(()),
+        },
+    }
+}
+
+/// SQLite's words for a file that it could not open, with the reason where
+/// that is the number of open files.
+pub(super) fn with_cause(code: c_int, message: String) -> String {
+    let file_trouble = matches!(code & 0xff, rc::CANTOPEN | rc::IOERR);
+    match file_trouble.then(out_of_descriptors).flatten() {
+        Some(cause) => format!("{message}: {cause}"),
+        None => message,
+    }
+}
+
+/// Descriptors that SQLite opens for one connection in WAL mode, and some for
+/// what is opened beside it.
+const WANTED: usize = 8;
+
+/// A sentence, if this process may hardly open any more files.
+fn out_of_descriptors() -> Option<String> {
+    let device = if cfg!(windows) { "NUL" } else { "/dev/null" };
+    let opened: std::io::Result<Vec<File>> = (0..WANTED).map(|_| File::open(device)).collect();
+    let error = opened.err()?;
+    // EMFILE and ENFILE have these numbers on all systems that we know.
+    matches!(error.raw_os_error(), Some(23 | 24)).then(|| match limit() {
+        Some(limit) => format!("too many open files (ulimit -n {limit})"),
+        None => "too many open files".to_owned(),
+    })
+}
+
+#[cfg(unix)]
+fn limit() -> Option<u64> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: a place for the two numbers.
+    let told = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) } == 0;
+    told.then_some(limit.rlim_cur)
+}
+
+#[cfg(not(unix))]
+fn limit() -> Option<u64> {
+    None
+}
