@@ -195,15 +195,6 @@ fn unknown_and_impossible_options_are_refused_by_name() {
     }
 }
 
-#[test]
-fn memory_and_temporary_databases_are_refused() {
-    let sqld = Sqld::start();
-    for database in [":memory:", ""] {
-        let mut shell = Shell::loaded(Path::new(database));
-        refused_in(&mut shell, &attach(&sqld.url()), "replica_attach", "file");
-    }
-}
-
 /// Files that are somebody's: not one byte changes.
 #[test]
 fn a_file_that_holds_data_is_refused_and_untouched() {

@@ -244,7 +244,8 @@ impl Page {
     }
 
     fn open(&self, file: &str) -> Shell {
-        let mut shell = Shell::plain(&self.folder.path().join(file));
+        let place = if file == ":memory:" { file.into() } else { self.folder.path().join(file) };
+        let mut shell = Shell::plain(&place);
         // Relative paths are those of the page's folder.
         shell.run(&format!(".cd {}", self.folder.path().display()));
         shell

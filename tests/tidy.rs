@@ -281,9 +281,8 @@ fn calls_outside_the_guard(body: &str) -> Vec<String> {
         let name = &before[before.trim_end_matches(is_part).len()..];
         rest = &rest[at..];
         match name {
-            "guard" | "guard_quietly" | "guarded_step" => {
-                rest = &rest[between(rest, '(', ')').len() + 2..]
-            }
+            "guard" | "guard_quietly" | "guarded_step" | "guarded_file" | "guarded_code"
+            | "guarded" => rest = &rest[between(rest, '(', ')').len() + 2..],
             "" | "unsafe" | "match" | "if" | "Err" | "Some" | "Ok" => rest = &rest[1..],
             name => {
                 calls.push(name.to_owned());

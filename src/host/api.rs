@@ -28,8 +28,12 @@ pub mod rc {
     pub const CONSTRAINT: i32 = 19;
     pub const ROW: i32 = 100;
     pub const DONE: i32 = 101;
+    pub const READONLY: i32 = 8;
+    pub const NOTFOUND: i32 = 12;
     pub const OK_LOAD_PERMANENTLY: i32 = 256;
     pub const IOERR_SHORT_READ: i32 = 522;
+    pub const IOERR_NOMEM: i32 = 3082;
+    pub const IOERR_DELETE_NOENT: i32 = 5898;
 }
 
 /// Oldest SQLite that keeps our tables out of triggers and views

@@ -11,6 +11,7 @@ use super::api::{self, rc, sqlite, sqlite3, sqlite3_stmt, text};
 use super::file::{DatabaseFile, WalFile, sqlite3_file};
 use super::fitness::with_cause;
 use super::lock_proof::LockProof;
+use super::memory::Store;
 use super::temporary::{TemporaryFile, Vfs};
 use crate::error::{Error, Kind, Result};
 
@@ -32,6 +33,7 @@ const WRITE_LOCK: u8 = 0;
 /// used by one thread at a time, which its owner sees to.
 const OPEN_READWRITE: c_int = 0x0000_0002;
 const OPEN_CREATE: c_int = 0x0000_0004;
+const OPEN_URI: c_int = 0x0000_0040;
 const OPEN_NOMUTEX: c_int = 0x0000_8000;
 const OPEN_PRIVATECACHE: c_int = 0x0004_0000;
 
@@ -91,6 +93,16 @@ impl HostDb {
             // SAFETY: an open connection.
             Err(code) => Err((code, unsafe { text(sqlite!(errmsg(self.0))) })),
         }
+    }
+
+    /// Whether the main database is one of ours in memory.
+    pub fn is_in_memory(self) -> bool {
+        self.store().is_some()
+    }
+
+    /// The main database if it is one of ours in memory.
+    pub fn store(self) -> Option<Arc<Store>> {
+        self.main_file().ok()?.store()
     }
 
     /// Name of the VFS that the main database was opened with.
@@ -162,18 +174,29 @@ impl Connection {
         let path = host
             .main_name()
             .ok_or_else(|| Error::new(Kind::BadArgument, "the main database has no file"))?;
-        let vfs = host.vfs_name();
+        let mut flags = OPEN_READWRITE | OPEN_NOMUTEX | OPEN_PRIVATECACHE;
+        // The name of a database in memory is a URI that says which VFS.
+        let in_memory = host.is_in_memory();
+        let vfs = if in_memory { None } else { host.vfs_name() };
         let vfs_name = vfs.as_ref().map_or(ptr::null(), |name| name.as_ptr());
+        if in_memory {
+            flags |= OPEN_URI;
+        }
         let mut db = ptr::null_mut();
-        let flags = OPEN_READWRITE | OPEN_NOMUTEX | OPEN_PRIVATECACHE;
         // SAFETY: NUL-terminated strings that outlive the call. Where opening
         // fails, the handle still has to be closed, which `Drop` does.
         let code = unsafe { sqlite!(open_v2(path.as_ptr(), &mut db, flags, vfs_name)) };
-        let connection = Connection { db, proof: Some(LockProof::new(&path_of(&path))) };
+        let proof = (!in_memory).then(|| LockProof::new(&path_of(&path)));
+        let connection = Connection { db, proof };
         match code {
             rc::OK => Ok(connection),
             code => Err(connection.error("open the database a second time", code)),
         }
+    }
+
+    /// The database if it is one of ours in memory.
+    pub fn in_memory(&self) -> Option<Arc<Store>> {
+        self.database_file().ok()?.store()
     }
 
     /// A database of its own, in memory.
@@ -187,6 +210,10 @@ impl Connection {
             rc::OK => Ok(connection),
             code => Err(connection.error("open a database in memory", code)),
         }
+    }
+
+    pub(super) fn handle(&self) -> *mut sqlite3 {
+        self.db
     }
 
     /// To add functions to it.
@@ -275,7 +302,7 @@ impl Connection {
             .ok_or_else(|| Error::new(Kind::Local, "the write-ahead log is not open"))
     }
 
-    fn error(&self, what: &str, code: c_int) -> Error {
+    pub(super) fn error(&self, what: &str, code: c_int) -> Error {
         // SAFETY: a handle from open_v2, or NULL, which errmsg takes too.
         let message = unsafe { text(sqlite!(errmsg(self.db))) };
         let kind =

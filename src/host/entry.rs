@@ -5,6 +5,7 @@ use std::ffi::{c_char, c_int};
 use super::api::{self, rc, sqlite3, sqlite3_api_routines};
 use super::connection::HostDb;
 use super::guard::{guard, silence_panics};
+use super::memory;
 use crate::error::Result;
 
 /// Body of an entry point: checks the host, then lets `register` add its
@@ -25,6 +26,7 @@ pub unsafe fn load(
     let loaded = guard(|| {
         // SAFETY: promised by the caller.
         unsafe { api::install(table.cast_mut())? };
+        memory::register();
         // SAFETY: an open connection, promised by the caller.
         register(unsafe { HostDb::new(db) })
     });

@@ -7,39 +7,43 @@
 use std::ffi::{c_int, c_void};
 use std::marker::PhantomData;
 use std::ptr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, AtomicU32};
 
 use super::api::rc;
 use super::fitness::with_cause;
+use super::memory::{self, Store};
 use crate::error::{Error, Kind, Result};
 
 /// SQLite's open file: a pointer to its methods, then what the VFS adds.
 #[repr(C)]
 pub struct sqlite3_file {
-    methods: *const Methods,
+    pub(super) methods: *const Methods,
 }
 
-type File = *mut sqlite3_file;
+pub(super) type File = *mut sqlite3_file;
 
-/// `sqlite3_io_methods`, as far as version 2.
+/// `sqlite3_io_methods`, version 2.
 #[repr(C)]
-struct Methods {
-    version: c_int,
-    close: Option<unsafe extern "C" fn(File) -> c_int>,
-    read: Option<unsafe extern "C" fn(File, *mut c_void, c_int, i64) -> c_int>,
-    write: Option<unsafe extern "C" fn(File, *const c_void, c_int, i64) -> c_int>,
-    truncate: Option<unsafe extern "C" fn(File, i64) -> c_int>,
-    sync: Option<unsafe extern "C" fn(File, c_int) -> c_int>,
-    file_size: Option<unsafe extern "C" fn(File, *mut i64) -> c_int>,
-    lock: Option<unsafe extern "C" fn(File, c_int) -> c_int>,
-    unlock: Option<unsafe extern "C" fn(File, c_int) -> c_int>,
-    check_reserved_lock: Option<unsafe extern "C" fn(File, *mut c_int) -> c_int>,
-    file_control: Option<unsafe extern "C" fn(File, c_int, *mut c_void) -> c_int>,
-    sector_size: Option<unsafe extern "C" fn(File) -> c_int>,
-    device_characteristics: Option<unsafe extern "C" fn(File) -> c_int>,
-    shm_map: Option<unsafe extern "C" fn(File, c_int, c_int, c_int, *mut *mut c_void) -> c_int>,
-    shm_lock: Option<unsafe extern "C" fn(File, c_int, c_int, c_int) -> c_int>,
-    shm_barrier: Option<unsafe extern "C" fn(File)>,
+pub(super) struct Methods {
+    pub(super) version: c_int,
+    pub(super) close: Option<unsafe extern "C" fn(File) -> c_int>,
+    pub(super) read: Option<unsafe extern "C" fn(File, *mut c_void, c_int, i64) -> c_int>,
+    pub(super) write: Option<unsafe extern "C" fn(File, *const c_void, c_int, i64) -> c_int>,
+    pub(super) truncate: Option<unsafe extern "C" fn(File, i64) -> c_int>,
+    pub(super) sync: Option<unsafe extern "C" fn(File, c_int) -> c_int>,
+    pub(super) file_size: Option<unsafe extern "C" fn(File, *mut i64) -> c_int>,
+    pub(super) lock: Option<unsafe extern "C" fn(File, c_int) -> c_int>,
+    pub(super) unlock: Option<unsafe extern "C" fn(File, c_int) -> c_int>,
+    pub(super) check_reserved_lock: Option<unsafe extern "C" fn(File, *mut c_int) -> c_int>,
+    pub(super) file_control: Option<unsafe extern "C" fn(File, c_int, *mut c_void) -> c_int>,
+    pub(super) sector_size: Option<unsafe extern "C" fn(File) -> c_int>,
+    pub(super) device_characteristics: Option<unsafe extern "C" fn(File) -> c_int>,
+    pub(super) shm_map:
+        Option<unsafe extern "C" fn(File, c_int, c_int, c_int, *mut *mut c_void) -> c_int>,
+    pub(super) shm_lock: Option<unsafe extern "C" fn(File, c_int, c_int, c_int) -> c_int>,
+    pub(super) shm_barrier: Option<unsafe extern "C" fn(File)>,
+    pub(super) shm_unmap: Option<unsafe extern "C" fn(File, c_int) -> c_int>,
 }
 
 /// Longest single write: the unix VFS silently cuts what is over 0x1ffff
@@ -56,9 +60,9 @@ const IOCAP_IMMUTABLE: c_int = 0x2000;
 const FCNTL_HAS_MOVED: c_int = 20;
 
 /// `SQLITE_SHM_*` (sqlite.org/c3ref/c_shm_exclusive.html).
-const SHM_UNLOCK: c_int = 1;
+pub(super) const SHM_UNLOCK: c_int = 1;
 const SHM_LOCK: c_int = 2;
-const SHM_EXCLUSIVE: c_int = 8;
+pub(super) const SHM_EXCLUSIVE: c_int = 8;
 
 /// Size of a piece of shared memory, which is a segment of the wal-index.
 const REGION: c_int = 32 * 1024;
@@ -157,6 +161,8 @@ fn failed(what: &str, code: c_int) -> Error {
     let cause = match code & 0xff {
         13 => "the disk is full".to_owned(),
         8 => "the file is read-only".to_owned(),
+        // The whole code of a VFS in memory: SQLITE_IOERR_NOMEM.
+        10 if code == rc::IOERR_NOMEM => "there is no memory left".to_owned(),
         _ => with_cause(code, format!("the file system reported an error (SQLite code {code})")),
     };
     Error::new(Kind::Local, format!("{what}: {cause}"))
@@ -239,6 +245,22 @@ impl<'c> DatabaseFile<'c> {
     /// Size in bytes.
     pub fn size(&self) -> Result<u64> {
         self.bytes.size().map_err(|error| error.context("database file"))
+    }
+
+    /// The database in memory that it is, if it is one of ours.
+    pub(super) fn store(&self) -> Option<Arc<Store>> {
+        // SAFETY: an open file.
+        unsafe { memory::store(self.bytes.file) }
+    }
+
+    /// What it is called if it is in memory.
+    pub fn name_in_memory(&self) -> Option<String> {
+        self.store().map(|store| store.name())
+    }
+
+    /// Whether it is the database `file:NAME?vfs=replica`.
+    pub fn is_named_in_memory(&self, name: &str) -> bool {
+        self.store().is_some_and(|store| store.is_named(name))
     }
 
     /// Cuts the file to `size` bytes.

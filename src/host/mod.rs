@@ -17,6 +17,7 @@ pub mod guard;
 #[cfg(feature = "fault-points")]
 mod kill;
 pub mod lock_proof;
+pub mod memory;
 mod read_only;
 mod temporary;
 pub mod value;

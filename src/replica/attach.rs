@@ -1,7 +1,6 @@
 //! Attaching: from a URL and a connection to a replica.
 
 use std::cell::RefCell;
-use std::path::Path;
 use std::sync::Arc;
 
 use super::Replica;
@@ -42,8 +41,8 @@ impl Replica {
         let endpoint = credentials.endpoint.clone();
         let interrupted = host.interrupted();
         let patience = Patience { timeout: options.busy_timeout, cancelled: interrupted.clone() };
-        let (file, contents) = ReplicaFile::open(host, patience)?;
-        Sidecar::check_place(file.path())?;
+        let (file, contents) = ReplicaFile::open(host, options.share.as_deref(), patience)?;
+        Sidecar::check_place(&file)?;
         if contents == Contents::Nothing && fitness::may_encrypt(host) {
             // A key is this connection's secret; before any page is here, its
             // own look tells whether there is one.
@@ -51,7 +50,7 @@ impl Replica {
             fitness::check_reading(host)?;
         }
         if contents == Contents::Replica && !options.new_primary && file.position()?.is_some() {
-            check_same_place(file.path(), &endpoint, options.namespace.as_deref())?;
+            check_same_place(&file, &endpoint, options.namespace.as_deref())?;
         }
         if contents == Contents::Nothing && (host.is_opened_to_read() || host.is_query_only()) {
             let text = "this connection only reads, and the file is not a replica yet; attach it \
@@ -72,7 +71,7 @@ impl Replica {
         let protocol = options.protocol.as_deref().unwrap_or("auto");
         let followed =
             Followed { sync_url: endpoint.to_string(), namespace: options.namespace.clone() };
-        let sidecar = Arc::new(Sidecar::new(file.path(), followed));
+        let sidecar = Arc::new(Sidecar::new(&file, followed));
         let token = credentials.token.take();
         let primary =
             primary::connect(protocol, endpoint.clone(), token, &connect, sidecar.clone())?;
@@ -196,8 +195,12 @@ fn start_worker(host: HostDb, syncer: &Syncer, schedule: Schedule) -> Result<Wor
 
 /// A URL that leads elsewhere would have the file's content replaced by the
 /// next sync, which may be a slip of the pen, or somebody else's wish.
-fn check_same_place(path: &Path, endpoint: &Endpoint, namespace: Option<&str>) -> Result<()> {
-    let Some(present) = Sidecar::remembered(path) else { return Ok(()) };
+fn check_same_place(
+    file: &ReplicaFile,
+    endpoint: &Endpoint,
+    namespace: Option<&str>,
+) -> Result<()> {
+    let Some(present) = Sidecar::remembered(file) else { return Ok(()) };
     let Ok(at) = Endpoint::parse(&present.sync_url) else { return Ok(()) };
     let name = |namespace: Option<&str>| {
         namespace.map_or(String::new(), |name| format!(" (namespace {name})"))

@@ -26,6 +26,7 @@ use self::sync::Syncer;
 use self::worker::Worker;
 use self::writes::{OpenState, OwnWrites};
 use crate::error::Result;
+use crate::host::HostDb;
 use crate::primary::Endpoint;
 
 pub use self::attach::Request;
@@ -68,6 +69,11 @@ impl Replica {
     /// Whether it was attached to write as well.
     pub fn writes(&self) -> bool {
         self.options.writes
+    }
+
+    /// Whether the main database of `host` is the replica still.
+    pub fn is_main_of(&self, host: HostDb) -> bool {
+        self.syncer.file.is_main_of(host)
     }
 
     /// Replaces the token of all later requests.

@@ -50,6 +50,8 @@ pub struct Options {
     pub token_over_http: bool,
     /// Results in JSON have integers as text.
     pub integers_as_text: bool,
+    /// The name under which a database in memory is shared in the process.
+    pub share: Option<String>,
 }
 
 impl Default for Options {
@@ -73,6 +75,7 @@ impl Default for Options {
             token_file: None,
             token_over_http: false,
             integers_as_text: false,
+            share: None,
         }
     }
 }

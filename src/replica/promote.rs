@@ -38,7 +38,7 @@ impl ReplicaFile {
         page1::promote(&mut page_1);
         // First, because nobody would remove it later; a replica does not
         // need it.
-        sidecar::remove(self.path());
+        sidecar::remove(self);
         fault::point("promote sidecar removed");
         transaction.publish(&page_1, size, true)?;
         // Then the database file says so as well. If a reader is in the way,

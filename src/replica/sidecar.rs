@@ -5,10 +5,13 @@
 //! Somebody else may have a file of that name. Only one that we have written
 //! is replaced or taken away, and only what can be told at once is looked at:
 //! no link is followed, no pipe is waited for, nothing large is read.
+//!
+//! A replica in memory keeps it with the database.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -16,7 +19,9 @@ use tempfile::NamedTempFile;
 
 use crate::error::{Error, Kind, Result};
 use crate::fault;
+use crate::host::memory::Store;
 use crate::primary::{Notebook, Notes};
+use crate::store::file::ReplicaFile;
 
 /// How each of ours begins.
 const BEGINNING: &[u8] = b"{\"sync_url\":";
@@ -26,8 +31,7 @@ const LIMIT: u64 = 2 << 20;
 
 /// The sidecar of a file that follows a primary.
 pub struct Sidecar {
-    database: PathBuf,
-    path: PathBuf,
+    place: Place,
     followed: Followed,
     /// Held while it is read and written again.
     writing: Mutex<()>,
@@ -38,6 +42,46 @@ pub struct Sidecar {
 pub struct Followed {
     pub sync_url: String,
     pub namespace: Option<String>,
+}
+
+/// Where it is kept.
+enum Place {
+    File {
+        database: PathBuf,
+        path: PathBuf,
+    },
+    /// With a database in memory.
+    Memory(Arc<Store>),
+}
+
+impl Place {
+    fn of(database: &ReplicaFile) -> Place {
+        match database.in_memory() {
+            Some(store) => Place::Memory(store),
+            None => Place::File {
+                database: database.path().to_owned(),
+                path: path_for(database.path()),
+            },
+        }
+    }
+
+    fn look(&self) -> Present {
+        let note = match self {
+            Place::File { path, .. } => return look(path),
+            Place::Memory(store) => store.note(),
+        };
+        serde_json::from_str(&note).map_or(Present::Nothing, Present::Ours)
+    }
+
+    fn write(&self, object: &Value, replace: bool) -> io::Result<()> {
+        match self {
+            Place::File { database, path } => write(database, path, object, replace),
+            Place::Memory(store) => {
+                store.set_note(object.to_string());
+                Ok(())
+            }
+        }
+    }
 }
 
 /// What is found under the name.
@@ -51,20 +95,19 @@ enum Present {
 }
 
 impl Sidecar {
-    pub fn new(database: &Path, followed: Followed) -> Sidecar {
-        let (database, path) = (database.to_owned(), path_for(database));
-        Sidecar { database, path, followed, writing: Mutex::default() }
+    pub fn new(database: &ReplicaFile, followed: Followed) -> Sidecar {
+        Sidecar { place: Place::of(database), followed, writing: Mutex::default() }
     }
 
     /// Which database the file followed last, as far as is known.
-    pub fn remembered(database: &Path) -> Option<Followed> {
-        followed(&look(&path_for(database)).json())
+    pub fn remembered(database: &ReplicaFile) -> Option<Followed> {
+        followed(&Place::of(database).look().json())
     }
 
     /// Refuses a database beside which the name is taken by something else.
-    pub fn check_place(database: &Path) -> Result<()> {
-        let path = path_for(database);
-        match look(&path) {
+    pub fn check_place(database: &ReplicaFile) -> Result<()> {
+        let path = path_for(database.path());
+        match Place::of(database).look() {
             Present::Foreign => Err(Error::new(
                 Kind::NotAllowed,
                 format!(
@@ -99,37 +142,16 @@ impl Sidecar {
         }
         object
     }
-
-    /// Writes it anew, by way of a file with a name of its own, so that no
-    /// reader sees half and no link is followed. It may be read by those who
-    /// may read the database.
-    fn write(&self, object: &Value, replace: bool) -> io::Result<()> {
-        let folder = self.path.parent().unwrap_or(Path::new("."));
-        let mut prefix = self.path.file_name().unwrap_or_default().to_owned();
-        prefix.push(".");
-        let mut builder = tempfile::Builder::new();
-        let mut temporary: NamedTempFile =
-            builder.prefix(&prefix).suffix(".tmp").tempfile_in(folder)?;
-        temporary.write_all(format!("{object}\n").as_bytes())?;
-        temporary.as_file().set_permissions(fs::metadata(&self.database)?.permissions())?;
-        fault::point("sidecar written");
-        if replace {
-            temporary.persist(&self.path)?;
-        } else {
-            temporary.persist_noclobber(&self.path)?;
-        }
-        Ok(())
-    }
 }
 
 impl Notebook for Sidecar {
     fn read(&self) -> Notes {
-        self.notes(&look(&self.path).json())
+        self.notes(&self.place.look().json())
     }
 
     fn update(&self, change: &mut dyn FnMut(&mut Notes)) {
         let _writing = self.writing.lock();
-        let present = look(&self.path);
+        let present = self.place.look();
         let before = match &present {
             Present::Foreign | Present::Hidden => return,
             Present::Nothing => None,
@@ -141,9 +163,30 @@ impl Notebook for Sidecar {
         if notes != unchanged {
             // If that fails (a full disk, a folder that is read-only), it
             // stays as it is, or there is none.
-            let _ = self.write(&self.json(&notes), before.is_some());
+            let _ = self.place.write(&self.json(&notes), before.is_some());
         }
     }
+}
+
+/// Writes it anew, by way of a file with a name of its own, so that no
+/// reader sees half and no link is followed. It may be read by those who
+/// may read the database.
+fn write(database: &Path, path: &Path, object: &Value, replace: bool) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mut prefix = path.file_name().unwrap_or_default().to_owned();
+    prefix.push(".");
+    let mut builder = tempfile::Builder::new();
+    let mut temporary: NamedTempFile =
+        builder.prefix(&prefix).suffix(".tmp").tempfile_in(folder)?;
+    temporary.write_all(format!("{object}\n").as_bytes())?;
+    temporary.as_file().set_permissions(fs::metadata(database)?.permissions())?;
+    fault::point("sidecar written");
+    if replace {
+        temporary.persist(path)?;
+    } else {
+        temporary.persist_noclobber(path)?;
+    }
+    Ok(())
 }
 
 impl Present {
@@ -206,10 +249,11 @@ fn followed(json: &Value) -> Option<Followed> {
 }
 
 /// Takes it away, if it is there and ours.
-pub fn remove(database: &Path) {
-    let path = path_for(database);
-    if let Present::Ours(_) = look(&path) {
-        let _ = fs::remove_file(path);
+pub fn remove(database: &ReplicaFile) {
+    match (Place::of(database), Place::of(database).look()) {
+        (Place::File { path, .. }, Present::Ours(_)) => drop(fs::remove_file(path)),
+        (Place::File { .. }, _) => {}
+        (Place::Memory(store), _) => store.set_note(String::new()),
     }
 }
 

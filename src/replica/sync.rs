@@ -73,7 +73,7 @@ impl Syncer {
         }
         let timeout = self.file.lock_timeout();
         let (file, _) =
-            ReplicaFile::open(host, Patience { timeout, cancelled: cancelled.clone() })?;
+            ReplicaFile::open(host, None, Patience { timeout, cancelled: cancelled.clone() })?;
         file.schema.publish_unreadable.set(self.file.schema.publish_unreadable.get());
         Ok(Syncer {
             file,

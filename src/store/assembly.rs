@@ -137,7 +137,7 @@ impl<'f> Assembly<'f> {
                         return Ok(Taken::Overtaken);
                     }
                 }
-                self.buffer.put(page, image);
+                self.buffer.put(page, image)?;
             }
         }
         Ok(Taken::More)

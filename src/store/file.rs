@@ -3,6 +3,7 @@
 
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::draft::{Draft, later_version, moved, no_replica_any_more};
@@ -11,7 +12,7 @@ use super::spool::Spool;
 use super::wal_index::{WRITE_LOCK, WalIndex};
 use crate::error::{Error, Kind, Result};
 use crate::fault;
-use crate::host::{Checkpoint, Connection, HostDb, fitness, lock_proof};
+use crate::host::{Checkpoint, Connection, HostDb, fitness, lock_proof, memory};
 use crate::patience::Patience;
 use crate::position::Position;
 use crate::schema::tree::ReadPage;
@@ -47,6 +48,9 @@ pub enum Contents {
 pub struct ReplicaFile {
     connection: Connection,
     path: PathBuf,
+    /// Statements of the host's may know a schema with this cookie, or with
+    /// an earlier one, that was never the replica's.
+    cookie_before: u32,
     patience: Patience,
     /// Whether the file was made a replica: from then on it is in WAL mode and
     /// its log is open.
@@ -59,17 +63,23 @@ pub struct ReplicaFile {
 impl ReplicaFile {
     /// Looks at the main database of `host` and opens it once more. Refuses a
     /// file that holds somebody's data, without having changed a byte of it.
-    pub fn open(host: HostDb, patience: Patience) -> Result<(ReplicaFile, Contents)> {
-        let path = host.main_path().ok_or_else(|| {
-            Error::new(
-                Kind::BadArgument,
-                "the main database is in memory or temporary: a replica needs a file; \
-                 open a connection on a file name",
-            )
-        })?;
+    ///
+    /// A main database in memory, or a temporary one, is put onto a VFS where
+    /// it can be a replica; `share` names it to the process' other connections.
+    pub fn open(
+        host: HostDb,
+        share: Option<&str>,
+        patience: Patience,
+    ) -> Result<(ReplicaFile, Contents)> {
+        let cookie_before = settle_in_memory(host, share)?;
+        let main = host.main_file()?;
+        let path = main.name_in_memory().map(PathBuf::from).or_else(|| host.main_path());
+        let path = path.ok_or_else(|| Error::new(Kind::Local, "the main database has no name"))?;
         fitness::check_opening(host)?;
-        lock_proof::check_only_name(&path)?;
-        if host.main_file()?.has_moved() {
+        if !host.is_in_memory() {
+            lock_proof::check_only_name(&path)?;
+        }
+        if main.has_moved() {
             return Err(moved());
         }
         let look = look_at_bytes(host)?;
@@ -81,6 +91,7 @@ impl ReplicaFile {
         let file = ReplicaFile {
             connection,
             path,
+            cookie_before,
             patience,
             ready: Cell::new(false),
             wait_at: Cell::new(HUGE_LOG),
@@ -97,8 +108,24 @@ impl ReplicaFile {
         Ok((file, contents))
     }
 
+    /// Where it is, as a person reads it: for a database in memory no path.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The database that it is if it is in memory.
+    pub fn in_memory(&self) -> Option<Arc<memory::Store>> {
+        self.connection.in_memory()
+    }
+
+    /// Whether the main database of `host` is this one still. One in memory can
+    /// be exchanged under the connection (`sqlite3_deserialize`).
+    pub fn is_main_of(&self, host: HostDb) -> bool {
+        match (self.connection.in_memory(), host.store()) {
+            (None, _) => true,
+            (Some(own), Some(main)) => Arc::ptr_eq(&own, &main),
+            (Some(_), None) => false,
+        }
     }
 
     /// How long it waits for a local lock.
@@ -154,8 +181,12 @@ impl ReplicaFile {
             }
             Owner::Foreign => {
                 // With the cookie that a connection may have read the empty
-                // schema with.
-                let cookie = page1::schema_cookie(transaction.page_1());
+                // schema with; of a database that stood here before, with one
+                // that no statement knows.
+                let cookie = match self.cookie_before {
+                    0 => page1::schema_cookie(transaction.page_1()),
+                    seen => seen.wrapping_add(1),
+                };
                 let mut page_1 = page1::empty(cookie);
                 page1::patch(&mut page_1, &Stamp::default(), 1);
                 transaction.publish(&page_1, 1, false)?;
@@ -392,6 +423,24 @@ impl ReplicaFile {
         self.ready.set(true);
         Ok(Contents::Replica)
     }
+}
+
+/// Puts a main database in memory where it can be a replica, unless it is
+/// there; the schema cookie that it had before.
+fn settle_in_memory(host: HostDb, share: Option<&str>) -> Result<u32> {
+    let reopen = host.main_path().is_none() || memory::reopen::is_memdb(host);
+    if reopen && !host.is_in_memory() {
+        return Ok(memory::reopen::move_main(host, share)?.cookie_before);
+    }
+    let Some(share) = share else { return Ok(0) };
+    if host.main_file()?.is_named_in_memory(share) {
+        return Ok(0);
+    }
+    Err(Error::new(
+        Kind::BadArgument,
+        "option share: the main database is another one already; use it on a connection that was \
+         opened on ':memory:'",
+    ))
 }
 
 /// What the first bytes of a file say.

@@ -1,28 +1,38 @@
 //! Pages on their way to the file: of several images of a page only the last
 //! one is kept.
+//!
+//! They are in mappings of their own: so much memory would often stay with the
+//! allocator, and thus with the process, after a single large sync.
 
 use std::collections::HashMap;
 
+use memmap2::MmapMut;
+
+use crate::error::{Error, Kind, Result};
+use crate::host::memory::{OutOfMemory, zeros};
 use crate::units::{PAGE_SIZE, PageImage, PageNo};
 
 /// Pages held at most: 16 MiB.
 const CAPACITY: usize = 4096;
 
+/// Pages in a mapping.
+const TOGETHER: usize = 256;
+
 #[derive(Default)]
 pub struct PageBuffer {
     places: HashMap<PageNo, usize>,
-    images: Vec<PageImage>,
+    mappings: Vec<MmapMut>,
 }
 
 impl PageBuffer {
     /// Whether a page that is not here yet would still find room.
     pub fn has_room(&self) -> bool {
-        self.images.len() < CAPACITY
+        self.places.len() < CAPACITY
     }
 
     /// Whether it is time to empty it at the next opportunity.
     pub fn is_nearly_full(&self) -> bool {
-        self.images.len() >= CAPACITY / 4 * 3
+        self.places.len() >= CAPACITY / 4 * 3
     }
 
     pub fn contains(&self, page: PageNo) -> bool {
@@ -30,17 +40,20 @@ impl PageBuffer {
     }
 
     pub fn get(&self, page: PageNo) -> Option<&PageImage> {
-        self.places.get(&page).map(|place| &self.images[*place])
+        self.places.get(&page).map(|place| self.image(*place))
     }
 
-    pub fn put(&mut self, page: PageNo, image: &PageImage) {
-        match self.places.get(&page) {
-            Some(place) => self.images[*place] = *image,
-            None => {
-                self.places.insert(page, self.images.len());
-                self.images.push(*image);
-            }
+    pub fn put(&mut self, page: PageNo, image: &PageImage) -> Result<()> {
+        let next = self.places.len();
+        let place = self.places.get(&page).copied().unwrap_or(next);
+        if place / TOGETHER == self.mappings.len() {
+            self.mappings.push(zeros(TOGETHER * PAGE_SIZE).map_err(|OutOfMemory| {
+                Error::new(Kind::Local, "the pages of a sync: there is no memory left")
+            })?);
         }
+        self.mappings[place / TOGETHER][offset(place)..][..PAGE_SIZE].copy_from_slice(image);
+        self.places.insert(page, place);
+        Ok(())
     }
 
     /// All pages in ascending order, which makes neighbours of pages that are
@@ -49,13 +62,24 @@ impl PageBuffer {
         let mut order: Vec<(PageNo, usize)> =
             self.places.iter().map(|(page, place)| (*page, *place)).collect();
         order.sort_unstable();
-        order.into_iter().map(|(page, place)| (page, &self.images[place]))
+        order.into_iter().map(|(page, place)| (page, self.image(place)))
     }
 
+    fn image(&self, place: usize) -> &PageImage {
+        self.mappings[place / TOGETHER][offset(place)..]
+            .first_chunk()
+            .expect("BUG: mappings are whole pages")
+    }
+
+    /// Forgets the pages; the memory is for those that follow.
     pub fn clear(&mut self) {
         self.places.clear();
-        self.images.clear();
     }
+}
+
+/// Where in its mapping the image at `place` is.
+fn offset(place: usize) -> usize {
+    place % TOGETHER * PAGE_SIZE
 }
 
 const _: () = assert!(CAPACITY * PAGE_SIZE == 16 << 20);
@@ -68,7 +92,7 @@ mod tests {
     fn the_last_image_of_a_page_wins_and_pages_come_in_order() {
         let mut buffer = PageBuffer::default();
         for (page, byte) in [(9, 1), (2, 2), (9, 3)] {
-            buffer.put(PageNo(page), &[byte; PAGE_SIZE]);
+            buffer.put(PageNo(page), &[byte; PAGE_SIZE]).unwrap();
         }
         let pages: Vec<(u32, u8)> =
             buffer.sorted().map(|(page, image)| (page.0, image[0])).collect();

@@ -130,7 +130,7 @@ impl Next<'_, '_> {
             }
             let mut image = self.page(edit.page)?;
             image[range].copy_from_slice(edit.bytes);
-            self.buffer.put(edit.page, &image);
+            self.buffer.put(edit.page, &image)?;
         }
         entry.sql = Some(sql);
         Ok(())

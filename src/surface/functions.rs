@@ -5,6 +5,7 @@ use super::permit::{Effect, Lock};
 use super::values::from_json;
 use super::{Connection, json, let_go, options};
 use crate::error::{Error, Kind, Result};
+use crate::host::memory::reopen::refresh as refresh_in_memory;
 use crate::host::value::{Argument, Output};
 use crate::host::{libversion, sourceid};
 use crate::replica::options::{Options, SyncOptions};
@@ -268,6 +269,8 @@ fn promote(connection: &Connection, _: &[Argument]) -> Result<Output> {
     let report = connection.with_replica(Replica::promote)?;
     let mut attached = connection.replica.try_borrow_mut().map_err(|_| in_use())?;
     *attached = None;
+    // Nobody could open it again to write it.
+    refresh_in_memory(connection.host);
     Ok(Output::Json(json::promote(&report)))
 }
 

@@ -53,6 +53,10 @@ impl Connection {
                 "this process inherited the connection by a fork; open the database and attach only \
                  after the fork (gunicorn post_fork, puma on_worker_boot)",
             )),
+            Some(replica) if !replica.is_main_of(self.host) => Err(Error::new(
+                Kind::Misuse,
+                "another database was loaded in the place of the replica; attach again",
+            )),
             Some(replica) => body(replica),
             None => Err(Error::new(
                 Kind::Misuse,

@@ -142,6 +142,13 @@ pub const ATTACH: &[Known<Options>] = &[
                numbers with 53 bits",
         read: |options, value| set(&mut options.integers_as_text, integers(value)),
     },
+    Known {
+        name: "share",
+        default: "–",
+        help: "for a connection on `:memory:`: all connections of the process that give this name \
+               share one replica in memory",
+        read: |options, value| set(&mut options.share, share(value).map(Some)),
+    },
 ];
 
 /// Those of one `replica_sync`; what is not given stays as the attach said.
@@ -257,6 +264,21 @@ fn text(value: &Value) -> Result<String> {
     }
 }
 
+/// What SQLite can take in a URI; a colon begins the names that are not given
+/// by anyone.
+fn share(value: &Value) -> Result<String> {
+    match value.as_str() {
+        Some(name)
+            if (1..=1000).contains(&name.len())
+                && !name.contains('\0')
+                && !name.starts_with(':') =>
+        {
+            Ok(name.to_owned())
+        }
+        _ => Err(must_be("a name of at most 1000 bytes that does not begin with a colon", value)),
+    }
+}
+
 fn on_reset(value: &Value) -> Result<OnReset> {
     match value.as_str() {
         Some("auto") => Ok(OnReset::Auto),
@@ -306,7 +328,7 @@ mod tests {
             "namespace": "n", "timeout": 3, "busy_timeout": 0, "ca_file": "/c", "max_answer": 64,
             "on_reset": "error", "protocol": "sqld", "first_sync": false, "trusted_schema": true,
             "writes": false, "new_primary": true, "token_file": "/t", "token_over_http": true,
-            "on_schema": "publish", "integers": "text"}"#;
+            "on_schema": "publish", "integers": "text", "share": "s"}"#;
         let expected = Options {
             sync_interval: Some(Duration::from_millis(500)),
             live: true,
@@ -326,6 +348,7 @@ mod tests {
             token_file: Some("/t".into()),
             token_over_http: true,
             integers_as_text: true,
+            share: Some("s".into()),
         };
         assert_eq!(parse(ATTACH, json), Ok(expected));
         assert_eq!(parse(ATTACH, "{}"), Ok(Options::default()));
@@ -346,6 +369,11 @@ mod tests {
             ("{\"timeout\": 1e99}", "option timeout: must be a number of seconds, not 1e+99"),
             ("{\"live\": \"yes\"}", "option live: must be true or false, not \"yes\""),
             ("{\"ca_file\": \"\"}", "option ca_file: must be a text, not \"\""),
+            (
+                "{\"share\": \":memory:\"}",
+                "option share: must be a name of at most 1000 bytes that does not begin with a \
+                 colon, not \":memory:\"",
+            ),
             (
                 "{\"on_reset\": null}",
                 "option on_reset: must be \"auto\", \"replace\" or \"error\", not null",
