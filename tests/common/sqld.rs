@@ -70,6 +70,16 @@ impl Sqld {
         sqld
     }
 
+    /// The same server at 127.0.0.1, where names that end in `.localhost` lead.
+    pub fn at_localhost(mut self) -> Sqld {
+        self.kill9();
+        let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        self.address = free.local_addr().expect("its address");
+        drop(free);
+        self.resume();
+        self
+    }
+
     fn new(args: &[&str]) -> Sqld {
         Sqld {
             child: None,

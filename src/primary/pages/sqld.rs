@@ -8,15 +8,17 @@
 mod cursor;
 mod follow;
 mod frames;
+mod namespace;
 mod pull;
 mod segments;
 mod snapshot;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 
+use self::namespace::Host;
 use crate::error::{Error, Kind, Result};
 use crate::patience::Patience;
 use crate::position::{Fingerprint, Position};
@@ -36,6 +38,8 @@ pub struct Sqld {
     session: Mutex<Option<Session>>,
     /// The server does not know Hrana's protobuf encoding.
     pub(in crate::primary) json_only: AtomicBool,
+    /// The server has databases and wants to be told which one.
+    wants_namespace: AtomicBool,
 }
 
 /// What `Hello` told; valid until the server says NO_HELLO.
@@ -67,6 +71,8 @@ enum Refusal {
     NeedSnapshot,
     NoSnapshot,
     NoNamespace,
+    /// The server has several databases and none was named.
+    WantsNamespace,
     Error(Error),
 }
 
@@ -78,7 +84,12 @@ impl From<Error> for Refusal {
 
 impl Sqld {
     pub(in crate::primary) fn new(link: Arc<Link>) -> Sqld {
-        Sqld { link, session: Mutex::new(None), json_only: AtomicBool::new(false) }
+        Sqld {
+            link,
+            session: Mutex::new(None),
+            json_only: AtomicBool::new(false),
+            wants_namespace: AtomicBool::new(false),
+        }
     }
 
     /// One call of the replication log; the answer is known to be gRPC-web and
@@ -95,6 +106,8 @@ impl Sqld {
         loop {
             match self.call_once(method, message, session, patience) {
                 Err(Refusal::NoNamespace) if self.link.has_default_database() && retry.wait() => {}
+                Err(Refusal::WantsNamespace)
+                    if !self.wants_namespace.swap(true, Ordering::Relaxed) => {}
                 other => return other,
             }
         }
@@ -110,6 +123,11 @@ impl Sqld {
         let mut headers = self.link.headers(grpc_web::CONTENT_TYPE)?;
         if let Some(session) = session {
             headers.push(("x-session-token", session.token.clone()));
+        }
+        if self.link.has_default_database() {
+            let asked = self.wants_namespace.load(Ordering::Relaxed);
+            let namespace = Host::of(self.link.peer()).header(asked);
+            headers.extend(namespace.map(|namespace| (namespace::HEADER, namespace)));
         }
         let path = format!("{}{method}", sqld_log::SERVICE);
         let body = grpc_web::request(message);
@@ -185,6 +203,7 @@ impl Sqld {
             (9, "NEED_SNAPSHOT") => return Refusal::NeedSnapshot,
             (14, "snapshot not found") => return Refusal::NoSnapshot,
             (9, "NAMESPACE_DOESNT_EXIST") => return Refusal::NoNamespace,
+            (3, namespace::MISSING) => return Refusal::WantsNamespace,
             // A snapshot that sqld merged into another one while reading it.
             (13, message) if message.contains("No such file or directory") => {
                 return Refusal::NoSnapshot;
@@ -215,6 +234,16 @@ impl Sqld {
             Refusal::NoHello => "NO_HELLO",
             Refusal::NeedSnapshot => "NEED_SNAPSHOT",
             Refusal::NoSnapshot => "snapshot not found",
+            Refusal::WantsNamespace => {
+                let peer = self.link.peer();
+                return Error::new(
+                    Kind::Protocol,
+                    format!(
+                        "the primary at {peer} has several databases; name one with the option \
+                         namespace, or as the first part of the host's name"
+                    ),
+                );
+            }
             Refusal::NoNamespace => {
                 let peer = self.link.peer();
                 return Error::new(

@@ -7,7 +7,7 @@
 //! their own socket, and end with the system's own timeouts.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
@@ -27,6 +27,12 @@ pub(super) fn connect(host: &str, port: u16, limits: &Limits) -> Result<TcpStrea
     let deadline = Instant::now() + limits.timeout;
     let addresses = match host.parse::<IpAddr>() {
         Ok(ip) => vec![SocketAddr::new(ip, port)],
+        // RFC 6761: such a name is this machine, whatever a resolver says, and
+        // most of them say nothing.
+        Err(_) if host == "localhost" || host.ends_with(".localhost") => {
+            let loopback: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+            loopback.map(|ip| SocketAddr::new(ip, port)).to_vec()
+        }
         Err(_) => look_up(host, port, deadline, limits)?,
     };
     let (sender, receiver) = mpsc::channel();
