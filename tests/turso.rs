@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use common::net::http_answer;
+use common::pull_updates::{field, header, message, page, page_1};
 use common::*;
 use serde_json::Value;
 
@@ -485,37 +486,6 @@ fn simulated(pages: impl Fn(&[u8]) -> Vec<u8> + Send + Sync + 'static) -> FakeSe
     })
 }
 
-/// A protobuf field with bytes, and a message with its length before it; none
-/// of them is longer than two digits of a length allow.
-fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
-    [&[number << 3 | 2][..], &length(bytes.len()), bytes].concat()
-}
-
-fn length(length: usize) -> Vec<u8> {
-    if length < 128 { vec![length as u8] } else { vec![length as u8 | 128, (length >> 7) as u8] }
-}
-
-fn message(parts: &[Vec<u8>]) -> Vec<u8> {
-    let whole = parts.concat();
-    [length(whole.len()), whole].concat()
-}
-
-fn header(revision: &str, size: u8, more: &[u8]) -> Vec<u8> {
-    let raw = field(3, &[]);
-    message(&[field(1, revision.as_bytes()), vec![2 << 3, size], raw, more.to_vec()])
-}
-
-fn page(id: u8, image: &[u8]) -> Vec<u8> {
-    message(&[vec![1 << 3, id], field(2, image)])
-}
-
-/// The only page of a sound database with no table in it.
-fn page_1() -> Vec<u8> {
-    let (_folder, db) = empty_place();
-    sql(&db, "PRAGMA journal_mode=WAL; CREATE TABLE t(a); DROP TABLE t; VACUUM");
-    std::fs::read(&db).expect("a database")[..4096].to_vec()
-}
-
 /// Simulated: no server at hand lies like this.
 #[test]
 fn answers_that_cannot_be_meant_are_refused_and_change_nothing() {
@@ -568,14 +538,15 @@ fn the_protocol_is_asked_for_once_and_a_whole_answer_is_taken_as_one() {
     let asked = |server: &FakeServer| {
         server.requests().iter().map(|request| request.path.clone()).collect::<Vec<_>>()
     };
-    let first = ["/wal_log.ReplicationLog/Hello", "/pull-updates", "/pull-updates"];
+    // The first pull is the question as well.
+    let first = ["/wal_log.ReplicationLog/Hello", "/pull-updates"];
     assert_eq!(asked(&server), first);
     shell.close();
     let mut shell = Shell::attached(&db, &server.url());
-    assert_eq!(asked(&server).len(), 3, "an attach asks nobody");
+    assert_eq!(asked(&server).len(), 2, "an attach asks nobody");
     let synced = shell.sync();
     assert_eq!(synced["reset"], false, "{synced}");
-    assert_eq!(asked(&server)[3..], ["/pull-updates", "/pull-updates"], "changes, then all");
+    assert_eq!(asked(&server)[2..], ["/pull-updates", "/pull-updates"], "changes, then all");
 }
 
 /// Simulated: a server that waits for a change, as the protocol has it.

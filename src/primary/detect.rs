@@ -18,25 +18,32 @@ use crate::patience::Patience;
 use crate::position::Position;
 use crate::sqltext::statement::{Rows, Statement};
 
+/// A protocol that a primary may speak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Which {
+pub enum Protocol {
     Sqld,
     Turso,
 }
 
-impl Which {
-    fn name(self) -> &'static str {
-        match self {
-            Which::Sqld => "sqld",
-            Which::Turso => "turso",
-        }
+/// One row each: its name in options and notes, and whether a server at Turso
+/// is rather asked in it first.
+const PROTOCOLS: [(Protocol, &str, bool); 2] =
+    [(Protocol::Sqld, "sqld", false), (Protocol::Turso, "turso", true)];
+
+impl Protocol {
+    pub fn name(self) -> &'static str {
+        PROTOCOLS.iter().find(|(protocol, ..)| *protocol == self).map_or("", |(_, name, _)| name)
+    }
+
+    pub fn named(name: &str) -> Option<Protocol> {
+        PROTOCOLS.iter().find(|(_, known, _)| *known == name).map(|(protocol, ..)| *protocol)
     }
 }
 
 /// What is known of the protocol.
 #[derive(Clone, Copy)]
 struct Known {
-    which: Which,
+    which: Protocol,
     /// It was spoken in this process, and not only remembered.
     seen: bool,
 }
@@ -52,11 +59,7 @@ pub struct Auto {
 
 impl Auto {
     pub fn new(link: Arc<Link>, notebook: Arc<dyn Notebook>) -> Auto {
-        let known = match notebook.read().protocol.as_deref() {
-            Some("sqld") => Some(Which::Sqld),
-            Some("turso") => Some(Which::Turso),
-            _ => None,
-        };
+        let known = notebook.read().protocol.as_deref().and_then(Protocol::named);
         Auto {
             sqld: Arc::new(Sqld::new(link.clone())),
             turso: Arc::new(Turso::new(link.clone(), notebook.clone())),
@@ -66,10 +69,10 @@ impl Auto {
         }
     }
 
-    fn of(&self, which: Which) -> Arc<dyn Primary> {
+    fn of(&self, which: Protocol) -> Arc<dyn Primary> {
         match which {
-            Which::Sqld => self.sqld.clone(),
-            Which::Turso => self.turso.clone(),
+            Protocol::Sqld => self.sqld.clone(),
+            Protocol::Turso => self.turso.clone(),
         }
     }
 
@@ -91,27 +94,62 @@ impl Auto {
     /// does not know it answers 404 and has done nothing.
     fn primary_for_sql(&self, patience: &Patience) -> Result<Arc<dyn Primary>> {
         match self.primary(patience) {
-            Err(error) if error.kind() == Kind::Unavailable => Ok(self.of(Which::Sqld)),
+            Err(error) if error.kind() == Kind::Unavailable => Ok(self.of(Protocol::Sqld)),
             other => other,
         }
     }
 
-    /// Asks the server which protocol it speaks. A refusal that both give
-    /// comes from sqld's; trouble with the network from the first.
-    fn ask(&self, patience: &Patience) -> Result<Which> {
-        let which = match self.sqld.greet(patience) {
-            Ok(()) => Which::Sqld,
-            Err(error) if error.kind() == Kind::Protocol => {
-                self.turso.greet(patience).map_err(|other| more_telling(error, other))?;
-                Which::Turso
-            }
-            Err(error) => return Err(error),
-        };
-        self.note(which);
-        Ok(which)
+    /// The protocols in the order that a server is likely to know them. Turso
+    /// Cloud speaks its own, and sqld's only where a database is old.
+    fn order(&self) -> [Protocol; 2] {
+        let at_turso = self.sqld.is_metered();
+        let mut order = PROTOCOLS;
+        order.sort_by_key(|(_, _, first_at_turso)| *first_at_turso != at_turso);
+        order.map(|(protocol, ..)| protocol)
     }
 
-    fn note(&self, which: Which) {
+    /// Asks the server which protocol it speaks.
+    fn ask(&self, patience: &Patience) -> Result<Protocol> {
+        let found = self.first_that(|protocol| match protocol {
+            Protocol::Sqld => self.sqld.greet(patience),
+            Protocol::Turso => self.turso.greet(patience),
+        });
+        found.map(|(protocol, ())| protocol)
+    }
+
+    /// The first protocol in which the server does not turn out to be a
+    /// stranger, and what came of that. A refusal that both give comes from
+    /// sqld's; trouble with the network from the first.
+    fn first_that<T>(&self, work: impl Fn(Protocol) -> Result<T>) -> Result<(Protocol, T)> {
+        let mut strange = None;
+        for protocol in self.order() {
+            match work(protocol) {
+                Ok(done) => {
+                    self.note(protocol);
+                    return Ok((protocol, done));
+                }
+                // It understood the request, and has a reason of its own.
+                Err(error) if protocol == Protocol::Turso && self.turso.has_answered() => {
+                    return Err(error);
+                }
+                Err(error) if error.kind() == Kind::Protocol => match (protocol, &strange) {
+                    (Protocol::Turso, Some(_)) => {}
+                    _ => strange = Some(error),
+                },
+                Err(error) => return Err(error),
+            }
+        }
+        Err(strange.unwrap_or_else(|| Error::new(Kind::Protocol, "no protocol is known")))
+    }
+
+    /// Opens the feed of a server that nobody knows: everything there is is
+    /// also the question, so nothing is asked twice.
+    fn open_unknown(&self, until: Until, patience: &Patience) -> Result<Begin> {
+        self.first_that(|protocol| self.of(protocol).open(None, until, patience))
+            .map(|(_, begin)| begin)
+    }
+
+    fn note(&self, which: Protocol) {
         let before = self.known.lock().replace(Known { which, seen: true });
         if before.is_some_and(|before| before.which == which) {
             return;
@@ -126,11 +164,6 @@ impl Auto {
     }
 }
 
-/// Of what the two protocols say against a server, what helps more.
-fn more_telling(sqld: Error, turso: Error) -> Error {
-    if turso.kind() == Kind::Protocol { sqld } else { turso }
-}
-
 impl Pages for Auto {
     fn open(
         self: Arc<Self>,
@@ -138,6 +171,9 @@ impl Pages for Auto {
         until: Until,
         patience: &Patience,
     ) -> Result<Begin> {
+        if from.is_none() && until == Until::Head && self.known().is_none() {
+            return self.open_unknown(until, patience);
+        }
         let begun = self.primary(patience)?.open(from, until, patience);
         match (begun, self.known()) {
             // A server that was exchanged for one of the other kind.

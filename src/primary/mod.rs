@@ -12,7 +12,7 @@ mod sql;
 
 use std::sync::Arc;
 
-use self::detect::Auto;
+use self::detect::{Auto, Protocol};
 use self::link::Link;
 use crate::error::{Error, Kind, Result};
 use crate::patience::Patience;
@@ -141,11 +141,11 @@ pub fn connect(
     notebook: Arc<dyn Notebook>,
 ) -> Result<Arc<dyn Primary>> {
     let link = Link::new(endpoint, token, options)?;
-    match protocol {
-        "auto" => Ok(Arc::new(Auto::new(link, notebook))),
-        "sqld" => Ok(Arc::new(Sqld::new(link))),
-        "turso" => Ok(Arc::new(Turso::new(link, notebook))),
-        _ => Err(Error::new(
+    match Protocol::named(protocol) {
+        None if protocol == "auto" => Ok(Arc::new(Auto::new(link, notebook))),
+        Some(Protocol::Sqld) => Ok(Arc::new(Sqld::new(link))),
+        Some(Protocol::Turso) => Ok(Arc::new(Turso::new(link, notebook))),
+        None => Err(Error::new(
             Kind::BadArgument,
             "there is no such protocol; use \"auto\", \"sqld\" or \"turso\"",
         )),

@@ -240,6 +240,33 @@ fn header(message: &[u8]) -> Result<Header> {
     Ok(Header { revision: header.server_revision, size, whole })
 }
 
+/// Whether the state that a server calls `now` is known to be before the one it
+/// called `known`. Turso's own server names its states by the frames of its
+/// log; Turso Cloud by a generation, which counts down, and a fragment of the
+/// log within it. All other names have no order that we know.
+pub fn went_back(known: &str, now: &str) -> bool {
+    let number = |revision: &str| revision.parse::<u64>().ok();
+    if let (Some(known), Some(now)) = (number(known), number(now)) {
+        return now < known;
+    }
+    match (generation(known), generation(now)) {
+        (Some((known, from)), Some((now, to))) => now > known || now == known && to < from,
+        _ => false,
+    }
+}
+
+/// `{"generation":999999999999999998,"wal_fragment_no":85}`.
+fn generation(revision: &str) -> Option<(u64, u64)> {
+    let json: serde_json::Value = serde_json::from_str(revision).ok()?;
+    Some((json.get("generation")?.as_u64()?, json.get("wal_fragment_no")?.as_u64()?))
+}
+
+/// Whether a revision is one of Turso's own server, which serves only what is
+/// in its log.
+pub fn is_of_own_server(revision: &str) -> bool {
+    revision.parse::<u64>().is_ok()
+}
+
 /// The primary keeps its database in a form that has no pages of SQLite.
 pub fn mvcc() -> Error {
     Error::new(

@@ -140,3 +140,20 @@ fn a_whole_answer_says_so() {
     };
     assert_eq!(whole, Header { revision: "g1:o5".to_owned(), size: 2, whole: true });
 }
+
+#[test]
+fn a_state_before_the_known_one_is_told_where_names_have_an_order() {
+    let cloud = |generation: u64, fragment: u64| {
+        format!(r#"{{"generation":{generation},"wal_fragment_no":{fragment}}}"#)
+    };
+    let old = cloud(999_999_999_999_999_998, 85);
+    assert!(went_back("7", "6") && !went_back("7", "7") && !went_back("7", "8"));
+    assert!(went_back(&old, &cloud(999_999_999_999_999_998, 84)), "fewer fragments");
+    assert!(went_back(&old, &cloud(999_999_999_999_999_999, 900)), "an older generation");
+    assert!(!went_back(&old, &cloud(999_999_999_999_999_997, 1)), "a newer one");
+    assert!(!went_back(&old, &cloud(999_999_999_999_999_998, 86)));
+    for (known, now) in [("g1:o5", "g1:o4"), ("7", &old), (&old, "6"), ("{}", "{}"), ("[1]", "2")] {
+        assert!(!went_back(known, now), "{known} {now}");
+    }
+    assert!(is_of_own_server("12") && !is_of_own_server(&old));
+}

@@ -57,7 +57,7 @@ pub const ATTACH: &[Known<Options>] = &[
     Known {
         name: "namespace",
         default: "–",
-        help: "database on a primary with several",
+        help: "database on a primary with several; without it the first part of a dotted host name is taken, as libsql does",
         read: |options, value| set(&mut options.namespace, text(value).map(Some)),
     },
     Known {

@@ -14,6 +14,7 @@ pub mod made_up;
 pub mod masking;
 pub mod net;
 pub mod proxy;
+pub mod pull_updates;
 pub mod server;
 pub mod shell;
 pub mod sqld;

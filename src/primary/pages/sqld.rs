@@ -152,7 +152,7 @@ impl Sqld {
     }
 
     /// Whether what the server prepares is billed, read or not.
-    fn is_metered(&self) -> bool {
+    pub(in crate::primary) fn is_metered(&self) -> bool {
         self.link.peer().split(':').next().is_some_and(|host| host.ends_with(".turso.io"))
     }
 

@@ -13,7 +13,7 @@ mod poll;
 pub(in crate::primary) mod pull;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -52,6 +52,7 @@ pub(in crate::primary) struct Server {
     never_waits: AtomicBool,
     /// The server keeps a stream of SQL open unless it is closed.
     pub(in crate::primary) keeps_streams: AtomicBool,
+    has_answered: AtomicBool,
 }
 
 impl Turso {
@@ -64,7 +65,13 @@ impl Turso {
             revisions: Mutex::default(),
             never_waits: AtomicBool::new(false),
             keeps_streams: AtomicBool::new(false),
+            has_answered: AtomicBool::new(false),
         }))
+    }
+
+    /// Whether a server has answered in this protocol.
+    pub(in crate::primary) fn has_answered(&self) -> bool {
+        self.0.has_answered.load(Ordering::Relaxed)
     }
 
     /// Whether a server of this kind answers at all.
@@ -75,7 +82,8 @@ impl Turso {
 
 impl Server {
     fn greet(&self, patience: &Patience) -> Result<()> {
-        let mut answer = self.ask_for_pages(&turso::probe_request(), patience)?;
+        let asked = self.ask_for_pages(&turso::probe_request(), false, patience)?;
+        let Some(mut answer) = asked else { return Err(self.cut_off()) };
         let (mut reader, mut buffer) = (Reader::default(), vec![0; CHUNK]);
         loop {
             let read = answer.read(&mut buffer)?;
@@ -88,18 +96,37 @@ impl Server {
         }
     }
 
-    /// Sends a request for pages; the answer is known to hold some.
-    fn ask_for_pages(&self, body: &[u8], patience: &Patience) -> Result<Answer> {
+    /// Sends a request for pages; the answer is known to hold some. `names`: the
+    /// request names a revision; None if that is what is refused.
+    fn ask_for_pages(
+        &self,
+        body: &[u8],
+        names: bool,
+        patience: &Patience,
+    ) -> Result<Option<Answer>> {
         let headers = self.link.headers(CONTENT_TYPE)?;
         let post = Post { path: PULL_PATH, headers: &headers, body, repeatable: true };
         let mut answer = self.link.post(&post, patience)?;
         if answer.status() != 200 {
-            return Err(self.link.http_refusal(&mut answer, false, turso::SERVER));
+            let (status, kind) = (answer.status(), answer.content_type().to_owned());
+            let refusal = self.link.http_refusal(&mut answer, false, turso::SERVER);
+            let of_revision = match status {
+                400 | 409 | 410 | 412 | 422 => true,
+                // A server that knows the route says so in JSON of a state, and
+                // one that does not know it of the route.
+                404 => kind == "application/json" && !refusal.to_string().contains("route"),
+                _ => false,
+            };
+            if refusal.to_string().contains("mvcc_logical_log") {
+                return Err(turso::mvcc());
+            }
+            return if names && of_revision { Ok(None) } else { Err(refusal) };
         }
         if answer.content_type() != CONTENT_TYPE {
             return Err(self.link.not_a_primary(&answer, turso::SERVER));
         }
-        Ok(answer)
+        self.has_answered.store(true, Ordering::Relaxed);
+        Ok(Some(answer))
     }
 
     fn cut_off(&self) -> Error {

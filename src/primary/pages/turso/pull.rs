@@ -69,7 +69,11 @@ pub(super) fn open(
         },
     };
     let wait = u32::try_from(wait.as_millis()).unwrap_or(u32::MAX);
-    let answer = server.ask_for_pages(&turso::pull_request(known.as_deref(), wait), patience)?;
+    let request = turso::pull_request(known.as_deref(), wait);
+    // A generation that was collected, a database that was made anew: whether
+    // the server is well shows when everything is pulled.
+    let asked = server.ask_for_pages(&request, known.is_some(), patience)?;
+    let Some(answer) = asked else { return Ok(Opened::CannotTell) };
     let mut body =
         Body { answer, reader: Reader::default(), buffer: vec![0; CHUNK], taken: 0, filled: 0 };
     let header = match body.advance(patience)? {
@@ -78,9 +82,15 @@ pub(super) fn open(
     };
     let mut body = Some(body);
     if header.size == 0 {
-        // This server may take one connection at a time.
+        // Turso's own server takes one connection at a time.
         body = None;
-        sql::check_empty(server, patience)?;
+    }
+    if header.size == 0 && turso::is_of_own_server(&header.revision) {
+        match sql::check_empty(server, patience) {
+            // One that does not say is taken at its word.
+            Err(error) if matches!(error.kind(), Kind::Remote(_)) => {}
+            checked => checked?,
+        }
     }
     match verdict(known.as_deref(), &header) {
         Verdict::Fits => {}
@@ -197,14 +207,9 @@ enum Verdict {
 /// What the header says of the pages behind it, to a file at `known`.
 fn verdict(known: Option<&str>, header: &Header) -> Verdict {
     let Some(known) = known else { return Verdict::Fits };
-    let number = |revision: &str| revision.parse::<u64>().ok();
-    // Turso's own server names its states by the frames of its log, and
-    // answers a revision that it has not reached with nothing.
-    let went_back = match (number(known), number(&header.revision)) {
-        (Some(known), Some(now)) => now < known,
-        _ => false,
-    };
-    if went_back || header.size == 0 {
+    // Turso's own server answers a revision that it has not reached with
+    // nothing.
+    if turso::went_back(known, &header.revision) || header.size == 0 {
         return Verdict::Diverged;
     }
     if header.whole { Verdict::Whole } else { Verdict::Fits }
