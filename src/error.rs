@@ -72,11 +72,56 @@ pub enum Kind {
 pub struct Error {
     kind: Kind,
     text: String,
+    /// What SQLite on the primary said, in its own words.
+    said: Option<String>,
+    /// Which of several statements it is about, from 1 on, and how many there
+    /// are.
+    statement: Option<(usize, usize)>,
 }
 
 impl Error {
     pub fn new(kind: Kind, text: impl Into<String>) -> Error {
-        Error { kind, text: text.into() }
+        Error { kind, text: text.into(), said: None, statement: None }
+    }
+
+    /// What a primary says of a statement, and SQLite's own words in it.
+    pub fn remote(code: i32, text: &str, said: &str) -> Error {
+        Error { said: Some(said.to_owned()), ..Error::new(Kind::Remote(code), text) }
+    }
+
+    /// SQLite's own words, where it is an error of a statement.
+    pub fn said(&self) -> Option<&str> {
+        self.said.as_deref()
+    }
+
+    /// Which of several statements it is about, from 1 on.
+    pub fn statement(&self) -> Option<usize> {
+        self.statement.map(|(number, _)| number)
+    }
+
+    /// The same error of statement `number` of `count`.
+    pub fn at_statement(mut self, number: usize, count: usize) -> Error {
+        self.statement = Some((number, count));
+        self.text = format!("statement {number} of {count}: {}", self.text);
+        self
+    }
+
+    /// The same error with the number of its statement moved by `by`, of
+    /// `count` statements.
+    pub fn renumbered(self, by: isize, count: usize) -> Error {
+        let Some((number, of)) = self.statement else { return self };
+        let before = format!("statement {number} of {of}: ");
+        let Some(text) = self.text.strip_prefix(&before).map(str::to_owned) else { return self };
+        match number.checked_add_signed(by).filter(|number| (1..=count).contains(number)) {
+            Some(number) => Error { text, statement: None, ..self }.at_statement(number, count),
+            None => Error { text, statement: None, ..self },
+        }
+    }
+
+    /// The same error with another of SQLite's codes.
+    pub fn with_code(mut self, code: i32) -> Error {
+        self.kind = Kind::Remote(code);
+        self
     }
 
     pub fn kind(&self) -> Kind {

@@ -38,7 +38,8 @@ const OPEN_NOMUTEX: c_int = 0x0000_8000;
 const OPEN_PRIVATECACHE: c_int = 0x0004_0000;
 
 /// The connection that loaded us. It belongs to the host: nothing is executed
-/// on it but one question (`is_query_only`) and one read at the end of an attach.
+/// on it but one question (`is_query_only`), one read at the end of an attach,
+/// and what makes it see its schema and its transactions.
 #[derive(Clone, Copy, Debug)]
 pub struct HostDb(*mut sqlite3);
 
@@ -132,6 +133,30 @@ impl HostDb {
         // for the setting that results, which may be NULL. It is known since
         // the oldest SQLite that is accepted.
         unsafe { sqlite!(db_config(self.0, DBCONFIG_TRUSTED_SCHEMA, 0 as c_int, nowhere)) };
+    }
+
+    /// Runs a statement on the host's own connection, which may be in the
+    /// middle of another one.
+    pub fn run(self, sql: &str) -> Result<()> {
+        // Not ours to close.
+        let borrowed = std::mem::ManuallyDrop::new(Connection { db: self.0, proof: None });
+        borrowed.query(sql).map(|_| ())
+    }
+
+    /// Whether no transaction is open on it.
+    pub fn is_autocommit(self) -> bool {
+        // SAFETY: an open connection.
+        unsafe { sqlite!(get_autocommit(self.0)) != 0 }
+    }
+
+    /// Makes SQLite look whether the schema has changed: some PRAGMAs answer
+    /// from what it has in memory. Not in a transaction, whose state this would
+    /// fix.
+    pub fn refresh_schema(self) {
+        if self.is_autocommit() {
+            // Where it cannot be read, whoever reads next is told.
+            let _ = self.run("SELECT 1 FROM main.sqlite_master LIMIT 1");
+        }
     }
 
     fn is_interrupted(&self) -> bool {

@@ -16,7 +16,7 @@ use super::{
 use crate::error::{Error, Kind, Result};
 use crate::patience::Patience;
 use crate::position::Position;
-use crate::sqltext::statement::{Rows, Statement};
+use crate::sqltext::statement::{Description, Rows, Statement};
 
 /// A protocol that a primary may speak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -214,6 +214,14 @@ impl Primary for Auto {
 
     fn execute_rows(&self, rows: Rows<'_>, patience: &Patience) -> Result<Executed> {
         self.primary_for_sql(patience)?.execute_rows(rows, patience)
+    }
+
+    fn sequence(&self, statements: &[Statement], patience: &Patience) -> Result<Executed> {
+        self.primary_for_sql(patience)?.sequence(statements, patience)
+    }
+
+    fn describe(&self, sql: &str, patience: &Patience) -> Result<Description> {
+        self.primary_for_sql(patience)?.describe(sql, patience)
     }
 
     fn query(&self, statement: &Statement, patience: &Patience) -> Result<Executed> {

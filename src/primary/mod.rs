@@ -22,7 +22,7 @@ pub use self::link::url::Endpoint;
 pub use self::pages::sqld::Sqld;
 pub use self::pages::turso::Turso;
 pub use self::pages::{Begin, Feed, Next, Pages, Tally, Until};
-pub use crate::sqltext::statement::{Row, Rows, Statement, StatementResult};
+pub use crate::sqltext::statement::{Description, Row, Rows, Statement, StatementResult};
 
 /// What a primary wants to find again in a later process. Nothing of it is
 /// needed to be right.
@@ -75,6 +75,13 @@ pub trait Primary: Pages {
     /// Runs a statement that only reads; should it write, that is undone.
     fn query(&self, statement: &Statement, patience: &Patience) -> Result<Executed>;
 
+    /// Runs the statements one after another, up to the first that fails; what
+    /// was done before it stays.
+    fn sequence(&self, statements: &[Statement], patience: &Patience) -> Result<Executed>;
+
+    /// Says what a statement is, without running it.
+    fn describe(&self, sql: &str, patience: &Patience) -> Result<Description>;
+
     /// Opens a transaction that lasts over several calls.
     fn begin(
         self: Arc<Self>,
@@ -120,6 +127,9 @@ pub trait RemoteTransaction {
 
     /// Runs a statement that only reads; should it write, that is undone.
     fn query(&mut self, statement: &Statement, patience: &Patience) -> Result<StatementResult>;
+
+    /// Says what a statement is, without running it.
+    fn describe(&mut self, sql: &str, patience: &Patience) -> Result<Description>;
 
     /// Makes it last. Yields the primary's last frame after it. It is over
     /// then, also after most errors: see `is_open`.

@@ -21,7 +21,7 @@ use self::budget::{Budget, Unread};
 pub use self::steps::lost as transaction_lost;
 use self::steps::{Condition, Layout, Steps};
 use crate::error::{Error, Kind, Result};
-use crate::sqltext::statement::{Rows, Statement, StatementResult};
+use crate::sqltext::statement::{Description, Rows, Statement, StatementResult};
 use crate::sqltext::value::Value;
 
 /// How a pipeline is written down.
@@ -72,6 +72,11 @@ pub enum Request<'a> {
         statement: &'a Statement,
         alone: bool,
     },
+    /// One after another up to the first that fails; each is a transaction of
+    /// its own, but for what stands between a BEGIN and a COMMIT among them.
+    Sequence(&'a [Statement]),
+    /// Says what a statement is, and does not run it.
+    Describe(&'a str),
     /// Ends the transaction of the stream.
     Commit,
     /// Does nothing, and tells the number of the last frame.
@@ -84,6 +89,7 @@ pub enum Request<'a> {
 enum Wire<'a> {
     Execute(Stmt<'a>),
     Batch(Steps<'a>),
+    Describe(&'a str),
     Close,
 }
 
@@ -133,6 +139,8 @@ impl<'a> Request<'a> {
             Request::Inside(statements) => Wire::Batch(steps::inside(statements)?),
             Request::RowsInside(rows) => Wire::Batch(steps::rows_inside(rows)?),
             Request::Query { statement, alone } => Wire::Batch(steps::query(statement, alone)?),
+            Request::Sequence(statements) => Wire::Batch(steps::sequence(statements)),
+            Request::Describe(sql) => Wire::Describe(sql),
             Request::Commit => Wire::Batch(steps::commit()),
             Request::Head => Wire::Execute(Stmt::plain("SELECT 1")),
             Request::Close => Wire::Close,
@@ -161,6 +169,14 @@ pub struct Response {
     /// Number of the last frame on the primary, where it says; sqld does not
     /// for a `Transaction` in protobuf.
     pub frame_no: Option<u64>,
+    /// Of `Describe`.
+    pub description: Option<Description>,
+}
+
+impl Response {
+    fn of(results: Vec<StatementResult>, frame_no: Option<u64>) -> Response {
+        Response { results, frame_no, description: None }
+    }
 }
 
 /// The outcome of a request as both encodings hold it.
@@ -168,6 +184,7 @@ enum Outcome {
     Failed(SqlError),
     Execute { result: StatementResult, frame_no: Option<u64> },
     Batch(Batch),
+    Describe(Description),
     Close,
 }
 
@@ -201,7 +218,7 @@ pub fn answer(
 ) -> Result<Option<Answer>> {
     let layout = |request: &Request<'_>| match request.wire()? {
         Wire::Batch(steps) => Ok(Some(steps.layout)),
-        Wire::Execute(_) | Wire::Close => Ok(None),
+        Wire::Execute(_) | Wire::Describe(_) | Wire::Close => Ok(None),
     };
     let layouts = requests.iter().map(layout).collect::<Result<Vec<_>>>()?;
     let steps: Vec<usize> =
@@ -241,12 +258,15 @@ fn response(
         (Outcome::Failed(error), _) => Err(error.into()),
         (Outcome::Batch(batch), Some(layout)) => return steps::read(batch, layout),
         (Outcome::Execute { result, frame_no }, None) => match request {
-            Request::Execute(_) => Ok(Response { results: vec![result], frame_no }),
-            Request::Begin(_) | Request::Head => Ok(Response { results: vec![], frame_no }),
+            Request::Execute(_) => Ok(Response::of(vec![result], frame_no)),
+            Request::Begin(_) | Request::Head => Ok(Response::of(vec![], frame_no)),
             _ => Err(wrong_kind()),
         },
         (Outcome::Close, None) if matches!(request, Request::Close) => {
-            Ok(Response { results: vec![], frame_no: None })
+            Ok(Response::of(vec![], None))
+        }
+        (Outcome::Describe(description), None) => {
+            Ok(Response { description: Some(description), ..Response::of(vec![], None) })
         }
         _ => Err(wrong_kind()),
     };
@@ -255,6 +275,13 @@ fn response(
 
 fn wrong_kind() -> Error {
     protocol("the primary's answer holds a result of the wrong kind")
+}
+
+/// SQLite's own words in what sqld says of a statement that it could not
+/// prepare.
+fn own_words(message: &str) -> &str {
+    let Some(message) = message.strip_prefix("SQL input error: ") else { return message };
+    message.rsplit_once(" (at offset ").map_or(message, |(words, _)| words)
 }
 
 /// Extended result codes that a server may name; sqld itself only names the
@@ -341,7 +368,7 @@ impl From<SqlError> for Error {
                 let text = "the value is too big for the primary: string or blob too big";
                 Error::new(Kind::Remote(18), text)
             }
-            _ => Error::new(Kind::Remote(extended_code(&code, message)), message),
+            _ => Error::remote(extended_code(&code, message), message, own_words(message)),
         }
     }
 }

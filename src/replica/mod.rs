@@ -34,7 +34,7 @@ pub use self::progress::{Progress, WatchedSync};
 pub use self::promote::PromoteReport;
 pub use self::status::Status;
 pub use self::sync::SyncReport;
-pub use self::writes::{Arrival, Batch, BatchReport, WriteReport};
+pub use self::writes::{Arrival, Batch, BatchReport, Described, WriteReport, split};
 pub use crate::primary::Mode;
 
 /// The replica that a connection is attached to.

@@ -18,6 +18,8 @@ pub type IsComplete = fn(&str) -> bool;
 /// One statement of a text.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cut<'a> {
+    /// As it was written.
+    pub source: &'a str,
     /// With numbers in the place of names.
     pub text: Cow<'a, str>,
     pub parameters: Parameters<'a>,
@@ -100,7 +102,7 @@ impl<'a> Open<'a> {
             rewritten.push_str(&sql[copied..end]);
             Cow::Owned(rewritten)
         };
-        Some(Cut { text, parameters, head: Head(head) })
+        Some(Cut { source: &sql[start..end], text, parameters, head: Head(head) })
     }
 }
 

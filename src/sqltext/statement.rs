@@ -40,6 +40,15 @@ pub struct StatementResult {
     pub last_insert_rowid: Option<i64>,
 }
 
+/// What a primary says of a statement without running it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Description {
+    /// Names, and types as the schema declares them.
+    pub columns: Vec<(String, Option<String>)>,
+    pub is_explain: bool,
+    pub is_readonly: bool,
+}
+
 /// How many of a statement's first tokens are kept to tell what it is.
 pub const HEAD: usize = 8;
 
@@ -79,6 +88,30 @@ impl<'a> Head<'a> {
         let word = TRANSACTION_WORDS.into_iter().find(|word| self.is(0, word))?;
         let to = if self.is(1, "TRANSACTION") { 2 } else { 1 };
         if word == "ROLLBACK" && self.is(to, "TO") { None } else { Some(word) }
+    }
+
+    /// The name in `CREATE TEMP TABLE [IF NOT EXISTS] name`.
+    pub fn temporary_table(&self) -> Option<&'a str> {
+        let temporary = self.is(1, "TEMP") || self.is(1, "TEMPORARY");
+        if !(self.is(0, "CREATE") && temporary && self.is(2, "TABLE")) {
+            return None;
+        }
+        let name = if self.is(3, "IF") { 6 } else { 3 };
+        self.0.get(name).copied()
+    }
+
+    /// The name in `DROP TABLE [IF EXISTS] name`.
+    pub fn dropped_table(&self) -> Option<&'a str> {
+        if !(self.is(0, "DROP") && self.is(1, "TABLE")) {
+            return None;
+        }
+        let name = if self.is(2, "IF") { 4 } else { 2 };
+        self.0.get(name).copied()
+    }
+
+    /// Whether it changes the schema.
+    pub fn is_ddl(&self) -> bool {
+        ["CREATE", "ALTER", "DROP"].iter().any(|word| self.is(0, word))
     }
 
     /// `PRAGMA [schema.]name [= value | (value)]`.

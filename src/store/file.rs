@@ -332,6 +332,11 @@ impl ReplicaFile {
         Err(Error::new(Kind::Busy, "the local database changes too fast to be read; try again"))
     }
 
+    /// What a query says that asks for names; nothing where it fails.
+    pub(super) fn names(&self, query: &str) -> String {
+        self.connection.query(query).ok().flatten().unwrap_or_default()
+    }
+
     /// Whether this SQLite can read the file's schema.
     pub(super) fn reads_schema(&self) -> bool {
         self.connection.query("SELECT 1 FROM main.sqlite_master LIMIT 1").is_ok()

@@ -28,6 +28,20 @@ impl ReplicaFile {
         Ok(all)
     }
 
+    /// The columns of a table's primary key; none where it has none, or is not
+    /// here.
+    pub fn primary_key(&self, table: &str) -> Vec<String> {
+        // It looks whether the schema is still the one that was read.
+        if table.contains('\0') || !self.reads_schema() {
+            return Vec::new();
+        }
+        let names = self.names(&format!(
+            "SELECT group_concat(name, char(31)) FROM pragma_table_info('{}', 'main') WHERE pk > 0",
+            table.replace('\'', "''")
+        ));
+        names.split('\u{1f}').filter(|name| !name.is_empty()).map(str::to_owned).collect()
+    }
+
     /// Why this SQLite cannot read the file's schema, in one sentence.
     pub fn schema_trouble(&self) -> Result<Option<String>> {
         if self.reads_schema() {

@@ -2,7 +2,7 @@
 
 use super::arguments::{frame_no, optional_text, seconds, text, values};
 use super::permit::{Effect, Lock};
-use super::values::from_json;
+use super::values::{from_json, statements_of};
 use super::{Connection, json, let_go, options};
 use crate::error::{Error, Kind, Result};
 use crate::host::memory::reopen::refresh as refresh_in_memory;
@@ -54,6 +54,13 @@ pub const ALL: &[Function] = &[
         body: debug,
     },
     Function {
+        name: "replica_describe",
+        arities: &[1],
+        effect: Effect::Reads,
+        once: false,
+        body: describe,
+    },
+    Function {
         name: "replica_detach",
         arities: &[0],
         effect: Effect::Governs,
@@ -61,11 +68,25 @@ pub const ALL: &[Function] = &[
         body: detach,
     },
     Function {
+        name: "replica_error",
+        arities: &[0],
+        effect: Effect::Reads,
+        once: false,
+        body: error,
+    },
+    Function {
         name: "replica_lock",
         arities: &[0, 1],
         effect: Effect::Reads,
         once: false,
         body: lock,
+    },
+    Function {
+        name: "replica_migrate",
+        arities: &[1],
+        effect: Effect::Writes,
+        once: true,
+        body: migrate,
     },
     Function {
         name: "replica_promote",
@@ -82,11 +103,25 @@ pub const ALL: &[Function] = &[
         body: rollback,
     },
     Function {
+        name: "replica_script",
+        arities: &[1],
+        effect: Effect::Writes,
+        once: true,
+        body: script,
+    },
+    Function {
         name: "replica_set_token",
         arities: &[1],
         effect: Effect::Governs,
         once: false,
         body: set_token,
+    },
+    Function {
+        name: "replica_split",
+        arities: &[1],
+        effect: Effect::Reads,
+        once: false,
+        body: split,
     },
     Function {
         name: "replica_status",
@@ -101,6 +136,13 @@ pub const ALL: &[Function] = &[
         effect: Effect::Reads,
         once: false,
         body: sync,
+    },
+    Function {
+        name: "replica_transaction",
+        arities: &[0],
+        effect: Effect::Reads,
+        once: false,
+        body: transaction,
     },
     Function {
         name: "replica_version",
@@ -129,6 +171,13 @@ pub const ALL: &[Function] = &[
         effect: Effect::Writes,
         once: true,
         body: write_args,
+    },
+    Function {
+        name: "replica_write_many",
+        arities: &[1],
+        effect: Effect::Writes,
+        once: true,
+        body: write_many,
     },
 ];
 
@@ -186,6 +235,9 @@ fn sync(connection: &Connection, args: &[Argument]) -> Result<Output> {
         connection.permit_other_content()?;
     }
     let report = connection.with_replica(|replica| replica.sync(options))?;
+    if report.pages_written > 0 {
+        connection.host.refresh_schema();
+    }
     Ok(Output::Json(json::sync(&report)))
 }
 
@@ -197,6 +249,7 @@ fn write(connection: &Connection, args: &[Argument]) -> Result<Output> {
     let sql = text("sql", sql)?;
     let args = Arguments::Listed(values(args)?);
     let report = connection.with_replica(|replica| replica.write(sql, args))?;
+    connection.changed(&report);
     Ok(Output::Json(json::write(&report, connection.style())))
 }
 
@@ -206,7 +259,60 @@ fn write_args(connection: &Connection, args: &[Argument]) -> Result<Output> {
     let sql = text("sql", &args[0])?;
     let args = from_json(args.get(1))?;
     let report = connection.with_replica(|replica| replica.write(sql, args))?;
+    connection.changed(&report);
     Ok(Output::Json(json::write(&report, connection.style())))
+}
+
+/// `replica_write_many(list)`: several statements with arguments of their own,
+/// all or nothing, with a result for each. The list is JSON: of texts, or of
+/// `[text, args]`, or of `{"sql": text, "args": args}`.
+fn write_many(connection: &Connection, args: &[Argument]) -> Result<Output> {
+    let texts = statements_of(text("list", &args[0])?)?;
+    let report = connection.with_replica(|replica| replica.write_many(texts))?;
+    connection.host.refresh_schema();
+    Ok(Output::Json(json::write_list(&report, connection.style())))
+}
+
+/// `replica_script(text)`: statement by statement, up to the first that fails.
+fn script(connection: &Connection, args: &[Argument]) -> Result<Output> {
+    let sql = text("text", &args[0])?;
+    let report = connection.with_replica(|replica| replica.script(sql));
+    connection.host.refresh_schema();
+    Ok(Output::Json(json::write_list(&report?, connection.style())))
+}
+
+/// `replica_migrate(text)`: all or nothing, with foreign keys off, and checked
+/// at its end.
+fn migrate(connection: &Connection, args: &[Argument]) -> Result<Output> {
+    let sql = text("text", &args[0])?;
+    let report = connection.with_replica(|replica| replica.migrate(sql))?;
+    connection.host.refresh_schema();
+    Ok(Output::Json(json::write_list(&report, connection.style())))
+}
+
+/// `replica_describe(sql)`: JSON, what a statement is, without running it.
+fn describe(connection: &Connection, args: &[Argument]) -> Result<Output> {
+    let sql = text("sql", &args[0])?;
+    let described = connection.with_replica(|replica| replica.describe(sql))?;
+    Ok(Output::Json(json::described(&described)))
+}
+
+/// `replica_split(text)`: JSON, the statements of a text.
+fn split(_: &Connection, args: &[Argument]) -> Result<Output> {
+    let statements = crate::replica::split(text("text", &args[0])?)?;
+    Ok(Output::Json(json::columns(&statements)))
+}
+
+/// `replica_transaction()`: what is open on the primary: `none`, `deferred`,
+/// `immediate`, `read`, or `lost` until it is ended.
+fn transaction(connection: &Connection, _: &[Argument]) -> Result<Output> {
+    let state = connection.with_replica(|replica| Ok(replica.transaction_state()))?;
+    Ok(Output::Text(state.to_owned()))
+}
+
+/// `replica_error()`: JSON, the last error of this connection in parts.
+fn error(connection: &Connection, _: &[Argument]) -> Result<Output> {
+    Ok(connection.last_error().map_or(Output::Null, Output::Json))
 }
 
 /// `replica_begin([mode])`: opens a transaction on the primary.
@@ -234,6 +340,7 @@ fn begin(connection: &Connection, args: &[Argument]) -> Result<Output> {
 /// `replica_commit()`: JSON, where it is to be found.
 fn commit(connection: &Connection, _: &[Argument]) -> Result<Output> {
     let arrival = connection.with_replica(Replica::commit)?;
+    connection.host.refresh_schema();
     Ok(Output::Json(json::commit(&arrival)))
 }
 

@@ -2,8 +2,11 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use crate::primary::StatementResult;
-use crate::replica::{Arrival, BatchReport, PromoteReport, Status, SyncReport, WriteReport};
+use crate::error::Error;
+use crate::primary::{Description, StatementResult};
+use crate::replica::{
+    Arrival, BatchReport, Described, PromoteReport, Status, SyncReport, WriteReport,
+};
 use crate::sqltext::value::Value;
 
 pub fn sync(report: &SyncReport) -> String {
@@ -61,6 +64,42 @@ pub fn write(report: &WriteReport, style: Style) -> String {
     };
     arrival(&mut object, &report.arrival);
     Json::Object(object).to_string()
+}
+
+/// The results in a list, also where there is one only.
+pub fn write_list(report: &WriteReport, style: Style) -> String {
+    let results = report.results.iter().map(|result| Json::Object(statement(result, style)));
+    let mut object = Map::from_iter([("results".to_owned(), Json::Array(results.collect()))]);
+    arrival(&mut object, &report.arrival);
+    Json::Object(object).to_string()
+}
+
+pub fn described(described: &Described) -> String {
+    let Description { columns, is_explain, is_readonly } = &described.description;
+    let column =
+        |(name, declared): &(String, Option<String>)| json!({"name": name, "type": declared});
+    json!({
+        "readonly": is_readonly,
+        "explain": is_explain,
+        "parameters": described.parameters,
+        "columns": columns.iter().map(column).collect::<Vec<_>>(),
+    })
+    .to_string()
+}
+
+/// An error in parts.
+pub fn error(function: &str, error: &Error, transaction: Option<&str>) -> String {
+    let text = error.to_string();
+    json!({
+        "function": function,
+        "text": text,
+        "message": error.said().unwrap_or(&text),
+        "code": error.code(),
+        "statement": error.statement(),
+        "can_retry": error.can_retry(),
+        "transaction": transaction,
+    })
+    .to_string()
 }
 
 pub fn batch(report: &BatchReport, style: Style) -> String {

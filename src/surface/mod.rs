@@ -23,7 +23,7 @@ use parking_lot::Mutex;
 use self::permit::Lock;
 use crate::error::{Error, Kind, Result};
 use crate::host::{HostDb, aggregate, function, vtab};
-use crate::replica::Replica;
+use crate::replica::{Replica, WriteReport};
 
 /// What belongs to one connection. It is dropped with the last function of the
 /// connection, that is when the connection is closed.
@@ -31,6 +31,8 @@ pub struct Connection {
     host: HostDb,
     replica: RefCell<Option<Replica>>,
     lock: Cell<Lock>,
+    /// The last error in parts, as JSON.
+    error: RefCell<Option<String>>,
 }
 
 impl Connection {
@@ -43,6 +45,27 @@ impl Connection {
         let attached = self.replica.borrow();
         let integers_as_text = attached.as_ref().is_some_and(Replica::integers_as_text);
         json::Style { integers_as_text }
+    }
+
+    /// What follows a write: where it changed the schema, SQLite is to see it.
+    fn changed(&self, report: &WriteReport) {
+        if report.changes_schema {
+            self.host.refresh_schema();
+        }
+    }
+
+    /// Remembers an error for `replica_error()`.
+    fn noted<T>(&self, function: &str, outcome: Result<T>) -> Result<T> {
+        outcome.inspect_err(|error| {
+            let attached = self.replica.try_borrow();
+            let state =
+                attached.ok().and_then(|attached| Some(attached.as_ref()?.transaction_state()));
+            self.error.replace(Some(json::error(function, error, state)));
+        })
+    }
+
+    fn last_error(&self) -> Option<String> {
+        self.error.borrow().clone()
     }
 
     /// Runs `body` with the attached replica.
@@ -92,8 +115,12 @@ pub fn register(host: HostDb) -> Result<()> {
     if !LOADED.lock().insert(host.identity()) {
         return Ok(());
     }
-    let connection =
-        Rc::new(Connection { host, replica: RefCell::default(), lock: Cell::default() });
+    let connection = Rc::new(Connection {
+        host,
+        replica: RefCell::default(),
+        lock: Cell::default(),
+        error: RefCell::default(),
+    });
     for function in functions::ALL {
         for arity in function.arities {
             let (connection, body) = (connection.clone(), function.body);
@@ -101,7 +128,7 @@ pub fn register(host: HostDb) -> Result<()> {
             let body: function::Body = Box::new(move |call, args| {
                 connection.permit(effect)?;
                 let run = || body(&connection, args);
-                if acts { once::once(call, name, args, run) } else { run() }
+                connection.noted(name, if acts { once::once(call, name, args, run) } else { run() })
             });
             function::create(host, function.name, *arity, body)?;
         }

@@ -52,7 +52,8 @@ impl Table for QueryTable {
 
     fn rows(&self, arguments: &[Option<Argument>]) -> Result<Box<dyn Rows>> {
         let (sql, args) = statement(self.name(), arguments)?;
-        let result = self.connection.with_replica(|replica| replica.query(sql, args))?;
+        let result = self.connection.with_replica(|replica| replica.query(sql, args));
+        let result = self.connection.noted(self.name(), result)?;
         let columns = json::columns(&result.columns);
         let style = self.connection.style();
         Ok(Box::new(Values {
@@ -106,7 +107,8 @@ impl Table for WriteTable {
     fn rows(&self, arguments: &[Option<Argument>]) -> Result<Box<dyn Rows>> {
         self.connection.permit(Effect::Writes)?;
         let (sql, args) = statement(self.name(), arguments)?;
-        let report = self.connection.with_replica(|replica| replica.write_one(sql, args))?;
+        let report = self.connection.with_replica(|replica| replica.write_one(sql, args));
+        let report = self.connection.noted(self.name(), report)?;
         Ok(rows_of(report, self.connection.style()))
     }
 }
@@ -114,7 +116,7 @@ impl Table for WriteTable {
 /// The rows that came back, each with what the write did; one with nothing in
 /// it where none came.
 fn rows_of(report: WriteReport, style: json::Style) -> Box<dyn Rows> {
-    let WriteReport { results, arrival } = report;
+    let WriteReport { results, arrival, .. } = report;
     let result = results.into_iter().next().unwrap_or_default();
     let number = |value: Option<u64>| value.and_then(|value| i64::try_from(value).ok()).into();
     let said = vec![

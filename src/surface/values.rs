@@ -48,6 +48,29 @@ pub fn of_json(json: &Json) -> Result<Arguments> {
     }
 }
 
+/// A list of statements: texts, `[text, args]`, or `{"sql", "args"}`.
+pub fn statements_of(text: &str) -> Result<Vec<(String, Arguments)>> {
+    let bad = |text: String| Error::new(Kind::BadArgument, text);
+    let list: Json = serde_json::from_str(text)
+        .map_err(|error| bad(format!("list is not valid JSON: {error}")))?;
+    let Json::Array(list) = list else {
+        return Err(bad("list must be a JSON array of statements".to_owned()));
+    };
+    let statement = |(at, item): (usize, &Json)| {
+        let (sql, args) = match item {
+            Json::Array(pair) => (pair.first(), pair.get(1)),
+            Json::Object(object) => (object.get("sql"), object.get("args")),
+            text => (Some(text), None),
+        };
+        let sql = sql.and_then(Json::as_str).ok_or_else(|| {
+            bad(format!("list[{at}] must be a text, [text, args] or {{\"sql\", \"args\"}}"))
+        })?;
+        let args = args.map_or(Ok(Arguments::default()), of_json);
+        Ok((sql.to_owned(), args.map_err(|error| error.context(&format!("list[{at}]")))?))
+    };
+    list.iter().enumerate().map(statement).collect()
+}
+
 fn neither() -> Error {
     let text = "args must be a JSON array, such as json_array(1, 'a'), or an object with the names \
                 of parameters";

@@ -29,7 +29,7 @@ use crate::primary::sql::open::Transaction;
 use crate::primary::{Executed, Mode, Primary, RemoteTransaction};
 use crate::proto::grpc_web::{self, Event, Status};
 use crate::proto::sqld_log;
-use crate::sqltext::statement::{Rows, Statement};
+use crate::sqltext::statement::{Description, Rows, Statement};
 use crate::units::FrameNo;
 
 /// A sqld primary. Opens no connection before the first request.
@@ -295,6 +295,14 @@ impl Primary for Sqld {
 
     fn execute_rows(&self, rows: Rows<'_>, patience: &Patience) -> Result<Executed> {
         Sqld::execute_rows(self, rows, patience)
+    }
+
+    fn sequence(&self, statements: &[Statement], patience: &Patience) -> Result<Executed> {
+        Sqld::sequence(self, statements, patience)
+    }
+
+    fn describe(&self, sql: &str, patience: &Patience) -> Result<Description> {
+        Sqld::describe(self, sql, patience)
     }
 
     fn query(&self, statement: &Statement, patience: &Patience) -> Result<Executed> {

@@ -28,7 +28,7 @@ use crate::primary::pages::{Begin, Pages, Until};
 use crate::primary::sql::turso as sql;
 use crate::primary::{Executed, Mode, Notebook, Primary, RemoteTransaction};
 use crate::proto::turso::{self, CONTENT_TYPE, PULL_PATH, Part, Reader};
-use crate::sqltext::statement::{Rows, Statement};
+use crate::sqltext::statement::{Description, Rows, Statement};
 
 /// As many names of states are remembered: that of the file, that of the next
 /// commit, and those that other processes are at.
@@ -198,6 +198,15 @@ impl Primary for Turso {
 
     fn execute_rows(&self, rows: Rows<'_>, patience: &Patience) -> Result<Executed> {
         sql::execute_rows(&self.0, rows, patience)
+    }
+
+    fn sequence(&self, statements: &[Statement], patience: &Patience) -> Result<Executed> {
+        sql::sequence(&self.0, statements, patience)
+    }
+
+    fn describe(&self, _: &str, _: &Patience) -> Result<Description> {
+        let text = "Turso's protocol does not describe statements";
+        Err(Error::new(Kind::Misuse, text))
     }
 
     fn query(&self, statement: &Statement, patience: &Patience) -> Result<Executed> {

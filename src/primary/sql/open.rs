@@ -16,7 +16,7 @@ use crate::patience::Patience;
 use crate::primary::pages::sqld::Sqld;
 use crate::primary::{Mode, RemoteTransaction};
 use crate::proto::hrana::{Request, Response};
-use crate::sqltext::statement::{Rows, Statement, StatementResult};
+use crate::sqltext::statement::{Description, Rows, Statement, StatementResult};
 
 /// How long a transaction that is dropped may take to tell the server so, with
 /// all that belongs to it: a detach is to take no second.
@@ -133,6 +133,12 @@ impl RemoteTransaction for Transaction {
         let results = self.results(Request::Query { statement, alone: false }, patience)?;
         let empty = || Error::new(Kind::Protocol, "the primary's answer is empty");
         results.into_iter().next().ok_or_else(empty)
+    }
+
+    fn describe(&mut self, sql: &str, patience: &Patience) -> Result<Description> {
+        let response = self.send(&[Request::Describe(sql)], Effect::InTransaction, patience)?;
+        let empty = || Error::new(Kind::Protocol, "the primary's answer is empty");
+        response.description.ok_or_else(empty)
     }
 
     fn commit(&mut self, patience: &Patience) -> Result<Option<u64>> {

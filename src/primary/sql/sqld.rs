@@ -11,7 +11,7 @@ use crate::primary::link::MAX_REFUSAL;
 use crate::primary::link::http::{Answer, Post};
 use crate::primary::pages::sqld::Sqld;
 use crate::proto::hrana::{self, Encoding, Request, Response};
-use crate::sqltext::statement::{Rows, Statement, transaction_word};
+use crate::sqltext::statement::{Description, Rows, Statement, transaction_word};
 
 /// Where in a stream a request stands.
 #[derive(Clone, Copy)]
@@ -69,6 +69,34 @@ impl Sqld {
         self.once(Effect::None, request, true, patience)
     }
 
+    pub(in crate::primary) fn sequence(
+        &self,
+        statements: &[Statement],
+        patience: &Patience,
+    ) -> Result<Executed> {
+        let answer_of = Request::Sequence(statements);
+        let requests = [answer_of, Request::Head, Request::Close];
+        let answer = self.pipeline(Line::alone(Effect::Lasting), &requests, patience)?;
+        if answer.in_transaction == Some(true) && matches!(answer.results.first(), Some(Ok(_))) {
+            let text = "the script leaves a transaction open, which was undone: nothing since its \
+                        BEGIN took effect; end it with COMMIT";
+            return Err(Error::new(Kind::BadArgument, text));
+        }
+        Sqld::first(answer)
+    }
+
+    pub(in crate::primary) fn describe(
+        &self,
+        sql: &str,
+        patience: &Patience,
+    ) -> Result<Description> {
+        let requests = [Request::Describe(sql), Request::Close];
+        let answer = self.pipeline(Line::alone(Effect::None), &requests, patience)?;
+        let first = answer.results.into_iter().next().transpose()?;
+        let empty = || Error::new(Kind::Protocol, "the primary's answer is empty");
+        first.and_then(|response| response.description).ok_or_else(empty)
+    }
+
     /// One request in a stream of its own.
     fn once(
         &self,
@@ -80,10 +108,14 @@ impl Sqld {
         let head = ask_head.then_some(Request::Head);
         let requests: Vec<_> =
             [Some(work), head, Some(Request::Close)].into_iter().flatten().collect();
-        let answer = self.pipeline(Line::alone(effect), &requests, patience)?;
+        Sqld::first(self.pipeline(Line::alone(effect), &requests, patience)?)
+    }
+
+    /// The answer to the first request, and the number that a later one tells.
+    fn first(answer: hrana::Answer) -> Result<Executed> {
         let mut results = answer.results.into_iter();
         let empty = || Error::new(Kind::Protocol, "the primary's answer is empty");
-        let Response { results: statements, frame_no } = results.next().ok_or_else(empty)??;
+        let Response { results: statements, frame_no, .. } = results.next().ok_or_else(empty)??;
         let head = results.next().and_then(Result::ok).and_then(|head| head.frame_no);
         Ok(Executed { results: statements, frame_no: frame_no.or(head) })
     }

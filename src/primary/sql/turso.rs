@@ -51,6 +51,14 @@ pub(in crate::primary) fn execute_rows(
     run(server, Request::Rows(rows), Effect::Lasting, patience)
 }
 
+pub(in crate::primary) fn sequence(
+    server: &Server,
+    statements: &[Statement],
+    patience: &Patience,
+) -> Result<Executed> {
+    run(server, Request::Sequence(statements), Effect::Lasting, patience)
+}
+
 pub(in crate::primary) fn query(
     server: &Server,
     statement: &Statement,

@@ -26,6 +26,7 @@ fn request(request: &Wire<'_>) -> Result<Json> {
             });
             json!({"type": "batch", "batch": {"steps": steps.collect::<Result<Vec<_>>>()?}})
         }
+        Wire::Describe(sql) => json!({"type": "describe", "sql": sql}),
         Wire::Close => json!({"type": "close"}),
     })
 }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer};
 use super::budget::{Budget, Unread};
 use super::{Batch, Decoded, Outcome, SqlError, protocol};
 use crate::error::Result;
-use crate::sqltext::statement::StatementResult;
+use crate::sqltext::statement::{Description, StatementResult};
 use crate::sqltext::value::Value;
 use crate::sqltext::wire::Scalar;
 
@@ -57,11 +57,17 @@ struct JsonResult {
     replication_index: Scalar,
     step_results: Option<Vec<Option<Box<JsonResult>>>>,
     step_errors: Option<Vec<Option<Box<JsonError>>>>,
+    #[serde(default)]
+    is_explain: bool,
+    #[serde(default)]
+    is_readonly: bool,
 }
 
 #[derive(Deserialize)]
 struct Column {
     name: Option<String>,
+    /// In a description.
+    decltype: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -141,9 +147,20 @@ fn outcome(result: StreamResult, steps: usize) -> Result<Outcome> {
             Ok(Outcome::Execute { result: statement_result(result)?, frame_no })
         }
         ("batch", Some(result)) => batch(result, steps),
+        ("describe", Some(result)) => description(result),
         ("close", _) => Ok(Outcome::Close),
         _ => Err(protocol("the primary's answer holds a result of the wrong kind")),
     }
+}
+
+fn description(result: JsonResult) -> Result<Outcome> {
+    let columns = result.cols.ok_or_else(|| protocol("the primary's description has no cols"))?;
+    let column = |column: Column| (column.name.unwrap_or_default(), column.decltype);
+    Ok(Outcome::Describe(Description {
+        columns: columns.into_iter().map(column).collect(),
+        is_explain: result.is_explain,
+        is_readonly: result.is_readonly,
+    }))
 }
 
 fn batch(result: JsonResult, steps: usize) -> Result<Outcome> {

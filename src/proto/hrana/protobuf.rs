@@ -19,7 +19,7 @@ struct PipelineRequest {
 
 #[derive(Clone, PartialEq, Message)]
 struct StreamRequest {
-    #[prost(oneof = "RequestKind", tags = "1, 2, 3")]
+    #[prost(oneof = "RequestKind", tags = "1, 2, 3, 5")]
     kind: Option<RequestKind>,
 }
 
@@ -31,6 +31,14 @@ enum RequestKind {
     Execute(ExecuteRequest),
     #[prost(message, tag = "3")]
     Batch(BatchRequest),
+    #[prost(message, tag = "5")]
+    Describe(DescribeRequest),
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct DescribeRequest {
+    #[prost(string, optional, tag = "1")]
+    sql: Option<String>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -120,6 +128,9 @@ fn kind_of(request: &Wire<'_>) -> RequestKind {
                 stmt: Some(statement(stmt)),
             });
             RequestKind::Batch(BatchRequest { batch: Some(PbBatch { steps: steps.collect() }) })
+        }
+        Wire::Describe(sql) => {
+            RequestKind::Describe(DescribeRequest { sql: Some((*sql).to_owned()) })
         }
         Wire::Close => RequestKind::Close(Empty {}),
     }

@@ -5,7 +5,7 @@
 use super::budget::{Budget, Unread};
 use super::{Batch, Decoded, Outcome, SqlError, protocol};
 use crate::error::Error;
-use crate::sqltext::statement::StatementResult;
+use crate::sqltext::statement::{Description, StatementResult};
 use crate::sqltext::value::Value;
 
 /// What an allocation costs beside its bytes.
@@ -133,10 +133,39 @@ fn response(response: &[u8], steps: usize, budget: &mut Budget) -> Result<Outcom
                 let result = only(batch)?.ok_or_else(wrong_kind)?;
                 Some(Outcome::Batch(self::batch(result, steps, budget)?))
             }
+            (5, Field::Bytes(describe)) => {
+                let result = only(describe)?.ok_or_else(wrong_kind)?;
+                Some(Outcome::Describe(description(result, budget)?))
+            }
             _ => outcome,
         };
     }
     Ok(outcome.ok_or_else(wrong_kind)?)
+}
+
+/// Of a statement; its parameters, in field 1, are known from its text.
+fn description(message: &[u8], budget: &mut Budget) -> Result<Description> {
+    let (mut fields, mut description) = (Fields(message), Description::default());
+    budget.take_each(fields.count(2)?, size_of::<(String, Option<String>)>() + ALLOCATION)?;
+    while let Some(field) = fields.next()? {
+        match field {
+            (2, Field::Bytes(column)) => {
+                let (mut fields, mut name, mut declared) = (Fields(column), String::new(), None);
+                while let Some(field) = fields.next()? {
+                    match field {
+                        (1, Field::Bytes(bytes)) => name = text(bytes, budget)?,
+                        (2, Field::Bytes(bytes)) => declared = Some(text(bytes, budget)?),
+                        _ => {}
+                    }
+                }
+                description.columns.push((name, declared));
+            }
+            (3, Field::Number(flag)) => description.is_explain = flag != 0,
+            (4, Field::Number(flag)) => description.is_readonly = flag != 0,
+            _ => {}
+        }
+    }
+    Ok(description)
 }
 
 /// The message in field 1.

@@ -55,9 +55,7 @@ impl Layout {
                 error.context(&format!("row {}", first + (step - self.first) as u64))
             }
             Naming::Statements if self.count == 1 => error,
-            Naming::Statements => {
-                error.context(&format!("statement {} of {}", step - self.first + 1, self.count))
-            }
+            Naming::Statements => error.at_statement(step - self.first + 1, self.count),
         }
     }
 }
@@ -164,6 +162,22 @@ pub(super) fn query(statement: &Statement, alone: bool) -> Result<Steps<'_>> {
     Ok(Steps { list, layout })
 }
 
+/// Each on condition that the one before succeeded, and a probe: does what they
+/// leave end with a transaction that nobody will commit?
+pub(super) fn sequence(statements: &[Statement]) -> Steps<'_> {
+    let stmts: Vec<_> = statements.iter().map(Stmt::of).collect();
+    let count = stmts.len();
+    let (last, naming) = (count.saturating_sub(1), Naming::Statements);
+    let layout = Layout { steps: count + 1, first: 0, count, last, probe: Some(count), naming };
+    let mut list = Vec::with_capacity(layout.steps);
+    chain(&mut list, stmts);
+    if let Some((_, first)) = list.first_mut() {
+        *first = None;
+    }
+    list.push((Stmt::plain(PROBE), Some(Condition::InTransaction)));
+    Steps { list, layout }
+}
+
 /// Foreign keys can only be switched off before a transaction, and are on
 /// again with the next stream.
 pub(super) fn begin_migration<'a>() -> Steps<'a> {
@@ -230,7 +244,7 @@ pub(super) fn read(batch: Batch, layout: &Layout) -> (Result<Response>, Option<b
     }
     let mine = results.drain(layout.first..layout.first + layout.count);
     let response = match mine.collect::<Option<Vec<_>>>() {
-        Some(results) => Ok(Response { results, frame_no }),
+        Some(results) => Ok(Response::of(results, frame_no)),
         None => Err(protocol("the primary's answer lacks a result")),
     };
     (response, open)

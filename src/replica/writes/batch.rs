@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 
+use super::migrate::refuse_key_pragmas;
 use super::{Arrival, Work};
 use crate::error::{Error, Kind, Result};
 use crate::host::statement_is_complete;
@@ -152,7 +153,9 @@ impl BatchReport {
 impl Batch {
     fn row(&mut self, sql: &str, args: Arguments) -> Result<Row> {
         if !matches!(&self.text, Some((text, ..)) if text == sql) {
-            let cut = only(cut(sql, statement_is_complete)?)?;
+            let cuts = cut(sql, statement_is_complete)?;
+            refuse_key_pragmas(&cuts)?;
+            let cut = only(cuts)?;
             let parameters = cut.parameters.keep();
             self.text = Some((sql.to_owned(), cut.text.into(), parameters));
         }

@@ -6,8 +6,10 @@
 
 mod arrival;
 mod batch;
+mod migrate;
 mod open;
 mod own_writes;
+mod script;
 
 use crate::error::{Error, Kind, Result};
 use crate::host::statement_is_complete;
@@ -17,11 +19,15 @@ use crate::replica::Replica;
 use crate::replica::options::SyncOptions;
 use crate::sqltext::parameters::Arguments;
 use crate::sqltext::script::{cut, only, statements};
+use crate::sqltext::statement::Head;
 
 pub use self::arrival::Arrival;
 pub use self::batch::{Batch, BatchReport};
 pub use self::open::OpenState;
 pub use self::own_writes::OwnWrites;
+pub use self::script::{Described, split};
+
+use self::migrate::refuse_key_pragmas;
 
 /// What a write did.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -29,6 +35,8 @@ pub struct WriteReport {
     /// One per statement.
     pub results: Vec<StatementResult>,
     pub arrival: Arrival,
+    /// A statement of it changes the schema.
+    pub changes_schema: bool,
 }
 
 /// Something for the primary to run.
@@ -44,6 +52,15 @@ pub(in crate::replica) enum Work<'a> {
 }
 
 impl Work<'_> {
+    fn changes_schema(self) -> bool {
+        match self {
+            Work::Script(statements) => {
+                statements.iter().any(|statement| Head::of(&statement.sql).is_ddl())
+            }
+            Work::Rows(_) | Work::Query(_) => false,
+        }
+    }
+
     /// As a request of its own.
     fn alone(self, primary: &dyn Primary, patience: &Patience) -> Result<Executed> {
         match self {
@@ -72,13 +89,17 @@ impl Replica {
     /// waits until the file holds it. Once the primary has run it, no error of
     /// the way back makes it look failed.
     pub fn write(&self, sql: &str, args: Arguments) -> Result<WriteReport> {
-        let statements = statements(cut(sql, statement_is_complete)?, args)?;
+        let cuts = cut(sql, statement_is_complete)?;
+        refuse_key_pragmas(&cuts)?;
+        let statements = statements(cuts, args)?;
         self.run(Work::Script(&statements))
     }
 
     /// The same with one statement only.
     pub fn write_one(&self, sql: &str, args: Arguments) -> Result<WriteReport> {
-        let statement = only(cut(sql, statement_is_complete)?)?.bind(args)?;
+        let cuts = cut(sql, statement_is_complete)?;
+        refuse_key_pragmas(&cuts)?;
+        let statement = only(cuts)?.bind(args)?;
         self.run(Work::Script(&[statement]))
     }
 
@@ -104,7 +125,11 @@ impl Replica {
     /// Runs it in the open transaction, if there is one; else alone.
     pub(in crate::replica) fn run(&self, work: Work<'_>) -> Result<WriteReport> {
         if let Some(results) = self.run_inside(work)? {
-            return Ok(WriteReport { results, arrival: Arrival::in_transaction() });
+            return Ok(WriteReport {
+                results,
+                arrival: Arrival::in_transaction(),
+                changes_schema: false,
+            });
         }
         let (executed, arrival) = match work {
             Work::Query(_) => {
@@ -113,12 +138,35 @@ impl Replica {
             }
             _ => self.run_and_arrive(work)?,
         };
-        Ok(WriteReport { results: executed.results, arrival })
+        let changes_schema = work.changes_schema();
+        Ok(WriteReport { results: executed.results, arrival, changes_schema })
     }
 
     /// Remembers an error for the status.
     pub(in crate::replica) fn noted<T>(&self, outcome: Result<T>) -> Result<T> {
-        outcome.inspect_err(|error| self.syncer.counters.lock().failed(error))
+        let exactly = |error| self.with_exact_code(error);
+        outcome.map_err(exactly).inspect_err(|error| self.syncer.counters.lock().failed(error))
+    }
+
+    /// A primary says of its unique indexes and of its primary keys the same;
+    /// the schema here tells which one it was.
+    fn with_exact_code(&self, error: Error) -> Error {
+        const UNIQUE: i32 = 2067;
+        const PRIMARY_KEY: i32 = 1555;
+        const ROWID: i32 = 2579;
+        let columns = error.said().and_then(|said| said.strip_prefix("UNIQUE constraint failed: "));
+        let (Kind::Remote(UNIQUE), Some(columns)) = (error.kind(), columns) else { return error };
+        let names: Vec<(&str, &str)> =
+            columns.split(", ").filter_map(|column| column.split_once('.')).collect();
+        let Some((table, first)) = names.first().copied() else { return error };
+        let key = self.syncer.file.primary_key(table);
+        let same = key.len() == names.len()
+            && names.iter().all(|(_, name)| key.iter().any(|key| key.eq_ignore_ascii_case(name)));
+        match (same, key.is_empty() && first.eq_ignore_ascii_case("rowid")) {
+            (true, _) => error.with_code(PRIMARY_KEY),
+            (_, true) => error.with_code(ROWID),
+            _ => error,
+        }
     }
 
     pub(in crate::replica) fn patience(&self) -> Patience {

@@ -7,7 +7,7 @@
 use super::{Arrival, Work, is_read};
 use crate::error::{Error, Kind, Result};
 use crate::patience::Patience;
-use crate::primary::{Mode, RemoteTransaction, Statement, StatementResult};
+use crate::primary::{Description, Mode, RemoteTransaction, Statement, StatementResult};
 use crate::replica::Replica;
 
 /// The transaction of this connection on the primary.
@@ -87,6 +87,21 @@ impl Replica {
         !matches!(&*self.open.borrow(), OpenState::None)
     }
 
+    /// What there is of a transaction: `none`, `deferred`, `immediate`, `read`,
+    /// or `lost` where it is gone and the caller has not ended it yet.
+    pub fn transaction_state(&self) -> &'static str {
+        match &*self.open.borrow() {
+            OpenState::None => "none",
+            OpenState::Batch(_) => "batch",
+            OpenState::Lost => "lost",
+            OpenState::Caller(open) => match open.mode {
+                Mode::Deferred => "deferred",
+                Mode::Immediate | Mode::Migration => "immediate",
+                Mode::Read => "read",
+            },
+        }
+    }
+
     /// Runs it in the caller's transaction; None if there is none.
     ///
     /// The transaction is taken out while the network is waited for, so that
@@ -122,6 +137,21 @@ impl Replica {
             _ => error.and("this has ended the transaction, and nothing of it took effect"),
         });
         self.noted(outcome).map(Some)
+    }
+
+    /// Describes a statement in the caller's transaction; None if there is none.
+    pub(super) fn describe_inside(&self, sql: &str) -> Result<Option<Description>> {
+        let mut open = match self.open.take() {
+            OpenState::Caller(open) => open,
+            other => {
+                self.open.replace(other);
+                return Ok(None);
+            }
+        };
+        let described = open.remote.describe(sql, &self.patience());
+        let still_open = open.remote.is_open();
+        self.open.replace(if still_open { OpenState::Caller(open) } else { OpenState::Lost });
+        self.noted(described).map(Some)
     }
 
     /// Opens the transaction of a batch.
@@ -165,7 +195,7 @@ impl Replica {
         }
     }
 
-    fn begin_remote(&self, mode: Mode) -> Result<Box<dyn RemoteTransaction>> {
+    pub(super) fn begin_remote(&self, mode: Mode) -> Result<Box<dyn RemoteTransaction>> {
         let remote = self.syncer.primary.clone().begin(mode, &self.patience());
         self.noted(remote)
     }
