@@ -33,7 +33,7 @@ export SQLD   := $(TOOLS)/sqld
 export TURSODB
 export PYTHON := $(TOOLS)/venv/bin/python
 
-.PHONY: build help demo test test-hosts test-versions soak dist test-dist check bench bench-plot symbols env clean distclean
+.PHONY: build help demo test test-hosts test-versions soak dist test-dist cross test-cross check bench bench-plot symbols env clean distclean
 
 build: $(EXTENSION) ## build dist/replica.so (release); the default
 	@echo "$(EXTENSION) is up to date; 'make help' lists the other targets"
@@ -64,6 +64,12 @@ dist: $(VENV) $(ZIG) ## archive, Python wheel, npm package and sqlpkg.json in di
 
 test-dist: dist $(SQLD) $(SHELL_OK) ## install each package into an empty place and use it from there
 	@$(PYTHON) tests/packages.py dist
+
+cross: $(TOOLS)/zig/zig.txt $(VENV) ## build for arm64, musl, Windows and macOS, here. NAMES="linux-arm64 ..."
+	@.ci/cross.sh $(NAMES)
+
+test-cross: $(SQLD) $(SHELL_OK) ## the suites on arm64 (qemu) and musl, with what `make cross` built
+	@tests/cross.sh $(NAMES)
 
 check: $(VENV) ## formatting and lints
 	cargo fmt --check
