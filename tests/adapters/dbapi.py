@@ -211,6 +211,8 @@ class Statements(WithPrimary):
         self.assertEqual(names, ["a", "b"])
         db.execute("COMMIT")
         self.assertEqual(len(db.execute(f"PRAGMA table_info(new{self.table})").fetchall()), 2)
+        db.execute(f"CREATE INDEX ix{self.table} ON new{self.table}(a)")
+        self.assertEqual([row[1] for row in db.execute(f"PRAGMA index_list(new{self.table})")], [f"ix{self.table}"])
 
 
 class Errors(WithPrimary):

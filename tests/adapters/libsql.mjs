@@ -140,6 +140,8 @@ test("columns say where they come from, also of a table that only the transactio
   assert.deepEqual(read.columns().map((column) => column.name), ["q"]);
   assert.deepEqual(read.all(), []);
   db.exec("ROLLBACK");
+  db.exec(`CREATE INDEX ix${table} ON ${table}(name)`);
+  assert.deepEqual(db.pragma(`index_list(${table})`).map((index) => index.name), [`ix${table}`]);
   db.close();
 });
 

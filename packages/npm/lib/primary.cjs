@@ -53,6 +53,8 @@ class Primary {
 
   // A PRAGMA runs here; what it means for the primary is remembered.
   notePragma({ name, value }) {
+    // SQLite answers these from its memory; a read makes it look whether the schema is still the same.
+    if (ABOUT_SCHEMA.test(name) && !this.inTransaction) this.ask("SELECT count(*) FROM main.sqlite_master LIMIT 1");
     if (name === "foreign_keys" && value !== undefined && !this.inTransaction) {
       this.#hasForeignKeys = !/^(?:OFF|NO|FALSE|0)$/.test(value);
     }

@@ -55,7 +55,12 @@ class Primary:
         if kind == _sql.PRAGMA:
             if statement.name == "foreign_keys" and statement.value and not self.in_transaction:
                 self._has_foreign_keys = statement.value not in _OFF
-            return self.in_transaction and statement.name in _ABOUT_SCHEMA
+            if statement.name not in _ABOUT_SCHEMA:
+                return False
+            if not self.in_transaction:
+                # SQLite answers these from its memory; a read makes it look whether the schema is still the same.
+                self._ask("SELECT count(*) FROM main.sqlite_master LIMIT 1")
+            return self.in_transaction
         if kind == _sql.LOCAL:
             self._has_local = True
             return False
