@@ -27,7 +27,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 SUMMARY = "A SQLite loadable extension: embedded replicas of a libSQL primary (sqld, Turso) in stock SQLite"
 ENTRY_POINTS = """[console_scripts]
-sqlite-replica = sqlite_replica:_print_path
+sqlite-replica = sqlite_replica._cli:main
 [sqlalchemy.dialects]
 sqlite.replica = sqlite_replica.sqlalchemy:Dialect
 sqlite.aioreplica = sqlite_replica.sqlalchemy:AsyncDialect

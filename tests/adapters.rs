@@ -81,3 +81,26 @@ fn the_npm_package_stands_in_for_libsql() {
     stands_in_for_libsql("better-sqlite3");
     stands_in_for_libsql("node:sqlite");
 }
+
+#[test]
+fn the_command_of_the_python_package_follows() {
+    match python_with_extensions() {
+        Some(python) => {
+            let python_text = python.to_str().expect("a path in UTF-8");
+            runs(python, &["follow.py", python_text, "-m", "sqlite_replica"]);
+        }
+        None => println!("skipped: no python3 here was built with loadable extensions"),
+    }
+}
+
+#[test]
+fn the_command_of_the_npm_package_follows() {
+    let Some(node) = installed("replica/node_modules/node/bin/node") else { return };
+    // better-sqlite3 is found from where the package is, and here it has none: node:sqlite.
+    let command = "packages/npm/bin/sqlite-replica.cjs";
+    let node = node.to_str().expect("a path in UTF-8");
+    runs(
+        &tool("PYTHON", "venv/bin/python"),
+        &["follow.py", node, "--no-warnings", command],
+    );
+}

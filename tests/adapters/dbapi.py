@@ -95,6 +95,23 @@ class Statements(WithPrimary):
         db.execute("ROLLBACK")
         self.assert_both_hold(1)
 
+    def test_foreign_keys_go_off_before_a_transaction_and_not_in_one(self):
+        self.primary.execute(f"CREATE TABLE child{self.table}(t REFERENCES {self.table}(id) ON DELETE CASCADE)")
+        self.primary.execute(f"INSERT INTO {self.table} VALUES (1, 'a'); INSERT INTO child{self.table} VALUES (1)")
+        db = self.open(isolation_level=None)
+        db.execute("PRAGMA foreign_keys = ON")
+        db.execute("BEGIN")
+        db.execute("PRAGMA foreign_keys = OFF")
+        self.assertEqual(db.execute("PRAGMA foreign_keys").fetchone(), (1,))
+        db.execute("ROLLBACK")
+        db.execute("PRAGMA foreign_keys = OFF")
+        db.executescript(f"""BEGIN; CREATE TABLE new(id INTEGER PRIMARY KEY, x, y); INSERT INTO new SELECT *, 0 FROM {self.table};
+            DROP TABLE {self.table}; ALTER TABLE new RENAME TO {self.table}; COMMIT""")
+        self.assertEqual(self.primary.rows(f"SELECT count(*) FROM child{self.table}"), [(1,)])
+        db.execute("PRAGMA foreign_keys(1)")
+        db.execute(f"DELETE FROM {self.table}")
+        self.assertEqual(self.primary.rows(f"SELECT count(*) FROM child{self.table}"), [(0,)])
+
     def test_a_closed_connection_leaves_no_transaction_behind(self):
         other = self.open()
         other.execute(f"INSERT INTO {self.table}(x) VALUES (1)")

@@ -243,6 +243,10 @@ test("@libsql/client: batch, transactions, migrate and errors", async () => {
     "DROP TABLE c", "ALTER TABLE new_c RENAME TO c"]);
   assert.deepEqual(await primary.rows("SELECT count(*) FROM d"), [[2n]]);
   await assert.rejects(client.execute("INSERT INTO d VALUES (77)"), { extendedCode: "SQLITE_CONSTRAINT_FOREIGNKEY" });
+  const keys = new Database(newFile(), { syncUrl: primary.url });
+  keys.exec("PRAGMA foreign_keys = ON; BEGIN; PRAGMA foreign_keys = OFF");
+  assert.equal(keys.pragma("foreign_keys", { simple: true }), 1);
+  keys.close();
   const transaction = await client.transaction("write");
   await transaction.execute("INSERT INTO c(x) VALUES ('four')");
   assert.equal((await transaction.execute("SELECT count(*) AS n FROM c")).rows[0].n, 3n);

@@ -38,4 +38,13 @@ function attempt(action) {
   }
 }
 
-module.exports = { SqliteError, attempt };
+// Rows that are still to come, and their errors.
+function* attemptEach(rows) {
+  try {
+    yield* rows;
+  } catch (error) {
+    throw translated(error);
+  }
+}
+
+module.exports = { SqliteError, attempt, attemptEach };

@@ -51,13 +51,17 @@ class Primary {
     this.inTransaction = true;
   }
 
-  // A PRAGMA runs here; what it means for the primary is remembered.
+  // SQLite answers PRAGMAs about the schema from its memory; a read makes it look whether it is still the same.
+  refreshSchema({ kind, name }) {
+    if (kind === "pragma" && ABOUT_SCHEMA.test(name)) this.ask("SELECT count(*) FROM main.sqlite_master LIMIT 1");
+  }
+
+  // A PRAGMA runs here; what it means for the primary is remembered. False: it is to do nothing.
   notePragma({ name, value }) {
-    // SQLite answers these from its memory; a read makes it look whether the schema is still the same.
-    if (ABOUT_SCHEMA.test(name) && !this.inTransaction) this.ask("SELECT count(*) FROM main.sqlite_master LIMIT 1");
-    if (name === "foreign_keys" && value !== undefined && !this.inTransaction) {
-      this.#hasForeignKeys = !/^(?:OFF|NO|FALSE|0)$/.test(value);
-    }
+    if (name !== "foreign_keys" || value === undefined) return true;
+    // SQLite does nothing for it in a transaction, and the file is in none while the primary is.
+    if (!this.inTransaction) this.#hasForeignKeys = !/^(?:OFF|NO|FALSE|0)$/.test(value);
+    return !this.inTransaction;
   }
 
   // `commit` or `rollback`.

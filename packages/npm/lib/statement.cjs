@@ -1,7 +1,7 @@
 // A prepared statement that runs in the file or on the primary.
 "use strict";
 
-const { attempt } = require("./error.cjs");
+const { attempt, attemptEach } = require("./error.cjs");
 const { CONTROL, classify, parameters } = require("./sql.cjs");
 const { positioned } = require("./values.cjs");
 
@@ -18,13 +18,18 @@ class Statement {
   #columns = null;
   // A read of something that only the primary has: its own functions, a table of a moment ago.
   #isElsewhere = false;
+  // A PRAGMA that is to have no effect.
+  #isNothing = false;
 
   constructor(db, sql, isSafe) {
     this.#db = db;
     this.source = sql;
     this.#what = classify(sql);
     this.reader = this.#what.returns;
-    if (!CONTROL.has(this.#what.kind)) this.#prepare(sql);
+    // SQLite does what such a PRAGMA says when it is prepared.
+    this.#isNothing = this.#what.kind === "pragma" && db.primary?.notePragma(this.#what) === false;
+    if (this.#isNothing) this.reader = false;
+    else if (!CONTROL.has(this.#what.kind)) this.#prepare(sql);
     this.safeIntegers(isSafe);
   }
 
@@ -55,7 +60,8 @@ class Statement {
   #here(given) {
     if (CONTROL.has(this.#what.kind) || this.#isRemote()) return null;
     this.#db.check();
-    if (this.#what.kind === "pragma") this.#db.primary?.notePragma(this.#what);
+    if (this.#isNothing) return null;
+    this.#db.primary?.refreshSchema(this.#what);
     // It was prepared when only the primary knew its tables.
     if (this.#local === null) this.#prepare(this.source);
     if (given.every(isBare) || (given.length === 1 && Array.isArray(given[0]) && given[0].every(isBare))) return given;
@@ -69,8 +75,9 @@ class Statement {
 
   #there(given) {
     this.#db.check();
-    if (CONTROL.has(this.#what.kind)) {
-      this.#db.control(this.#what);
+    const isControl = CONTROL.has(this.#what.kind);
+    if (isControl) this.#db.control(this.#what);
+    if (isControl || this.#isNothing) {
       return { columns: [], rows: [], changes: 0, lastInsertRowid: this.#isSafe ? 0n : 0 };
     }
     this.#db.refuseInSnapshot(this.#what);
@@ -112,7 +119,7 @@ class Statement {
 
   iterate(...given) {
     const here = this.#here(given);
-    return here !== null ? attempt(() => this.#local.iterate(...here)) : this.#shape(this.#there(given))[Symbol.iterator]();
+    return here !== null ? attemptEach(attempt(() => this.#local.iterate(...here))) : this.#shape(this.#there(given))[Symbol.iterator]();
   }
 
   columns() {

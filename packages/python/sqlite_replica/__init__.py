@@ -40,7 +40,3 @@ __all__ = [
     "Warning", "adapters", "apilevel", "connect", "connect_async", "converters", "load", "load_async", "loadable_path", "paramstyle",
     "register_adapter", "register_converter", "sqlite_version", "sqlite_version_info", "threadsafety",
 ]
-
-
-def _print_path():
-    print(loadable_path())

@@ -1,5 +1,7 @@
-"""`python -m sqlite_replica` prints the library's path."""
+"""`python -m sqlite_replica` is the command `sqlite-replica`."""
 
-from sqlite_replica import _print_path
+import sys
 
-_print_path()
+from sqlite_replica._cli import main
+
+sys.exit(main())

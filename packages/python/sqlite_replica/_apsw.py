@@ -58,6 +58,9 @@ class Cursor:
             return self
         if statement.kind is _sql.WRITE:
             connection._begin_before_write(statement)
+        if statement.kind is _sql.PRAGMA and primary.ignores(statement):
+            self._show((), [], -1)
+            return self
         if not primary.is_remote(statement):
             if statement.kind is not _sql.READ or statement.about_replica:
                 return self._local(sql, parameters)

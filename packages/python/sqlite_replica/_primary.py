@@ -72,6 +72,10 @@ class Primary:
         count = self._ask("SELECT count(*) FROM temp.sqlite_master WHERE name = ?1 COLLATE NOCASE", statement.name)
         return count > 0
 
+    def ignores(self, statement):
+        """SQLite does nothing for this PRAGMA in a transaction, and the file is in none while the primary is."""
+        return self.in_transaction and statement.name == "foreign_keys" and statement.value is not None
+
     def begin(self, mode=""):
         if self.in_transaction:
             raise OperationalError("cannot start a transaction within a transaction")

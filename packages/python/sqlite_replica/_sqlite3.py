@@ -43,6 +43,8 @@ class Cursor(sqlite3.Cursor):
             return self
         if statement.kind is _sql.WRITE:
             connection._begin_before_write(statement)
+        if statement.kind is _sql.PRAGMA and connection._primary.ignores(statement):
+            return _local(self, "")
         if not connection._primary.is_remote(statement):
             if statement.kind is not _sql.READ or statement.about_replica:
                 return _local(self, sql, parameters)

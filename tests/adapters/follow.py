@@ -1,0 +1,97 @@
+"""The command `sqlite-replica follow` against a real sqld: follow.py COMMAND ...
+
+The file is read by this process, without the extension.
+"""
+
+import os
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "tests" / "hosts")]
+import run as hosts  # noqa: E402  (the folder is no package)
+
+COMMAND = sys.argv[1:]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT / "packages" / "python")}
+
+
+class Follow(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.addCleanup(self.folder.cleanup)
+        self.path = f"{self.folder.name}/app.db"
+
+    def start(self, url, *more):
+        process = subprocess.Popen([*COMMAND, "follow", self.path, url, *more], env=ENVIRONMENT,
+                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(process.kill)
+        return process
+
+    def wait_for(self, sql, expected):
+        found = None
+        for _ in range(200):
+            try:
+                db = sqlite3.connect(self.path)
+                found = db.execute(sql).fetchall()
+                db.close()
+                if found == expected:
+                    return
+            except sqlite3.Error as error:
+                found = error
+            time.sleep(0.05)
+        self.fail(f"{found} is not {expected}")
+
+    def test_it_follows_and_ends_cleanly(self):
+        with hosts.Primary() as primary:
+            process = self.start(primary.url)
+            self.wait_for("SELECT item FROM orders", [("lantern",)])
+            primary.execute("INSERT INTO orders(item) VALUES ('kite')")
+            self.wait_for("SELECT count(*) FROM orders", [(2,)])
+            time.sleep(1.5)
+            process.send_signal(signal.SIGTERM)
+            self.assertEqual(process.wait(10), 0)
+            self.assertIn("live, frame", process.stdout.read())
+        self.assertEqual(sqlite3.connect(self.path).execute("PRAGMA integrity_check").fetchall(), [("ok",)])
+
+    def test_it_waits_for_a_primary_that_is_not_there_yet(self):
+        process = self.start("http://127.0.0.1:1", "--interval", "0.1")
+        time.sleep(1.5)
+        self.assertIsNone(process.poll())
+        process.send_signal(signal.SIGINT)
+        self.assertEqual(process.wait(10), 0)
+        self.assertIn("again in", process.stdout.read())
+
+    def test_url_and_token_from_a_file(self):
+        tokens = (ROOT / "tests" / "common" / "tokens.rs").read_text()
+        key, token = (re.search(f'{name}: &str = "([^"]+)"', tokens).group(1) for name in ("PUBLIC_KEY", "READ_WRITE"))
+        Path(self.folder.name, "key").write_text(key)
+        with hosts.Primary("--auth-jwt-key-file", f"{self.folder.name}/key", token=token) as primary:
+            file = Path(self.folder.name, "token")
+            file.touch(0o600)
+            file.write_text(f"{primary.url}\n{token}\n")
+            process = subprocess.run([*COMMAND, "follow", self.path, "--token-file", file, "--once"], env=ENVIRONMENT,
+                                     capture_output=True, text=True, timeout=20)
+            self.assertEqual((process.returncode, process.stderr if process.returncode else ""), (0, ""))
+            self.wait_for("SELECT item FROM orders", [("lantern",)])
+
+    def test_once_and_what_cannot_be_helped(self):
+        with hosts.Primary() as primary:
+            self.assertEqual(self.start(primary.url, "--once", "--quiet").wait(20), 0)
+            self.wait_for("SELECT item FROM orders", [("lantern",)])
+            self.path = f"{self.folder.name}/mine.db"
+            sqlite3.connect(self.path).execute("CREATE TABLE mine(x)")
+            process = self.start(primary.url)
+            self.assertEqual(process.wait(20), 1)
+            self.assertIn("holds data and is not a replica", process.stdout.read())
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1])
