@@ -29,11 +29,19 @@ class Follow(unittest.TestCase):
         self.path = f"{self.folder.name}/app.db"
 
     def start(self, url, *more):
-        process = subprocess.Popen([*COMMAND, "follow", self.path, url, *more], env=ENVIRONMENT,
-                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        self.addCleanup(process.stdout.close)
+        self.said = Path(self.folder.name, "said")
+        with open(self.said, "w") as said:
+            process = subprocess.Popen([*COMMAND, "follow", self.path, url, *more], env=ENVIRONMENT,
+                                       stdout=said, stderr=subprocess.STDOUT)
         self.addCleanup(process.kill)
         return process
+
+    def wait_until_said(self, text):
+        for _ in range(400):
+            if text in self.said.read_text():
+                return
+            time.sleep(0.05)
+        self.fail(f"{text} is not in {self.said.read_text()}")
 
     def wait_for(self, sql, expected):
         found = None
@@ -55,19 +63,17 @@ class Follow(unittest.TestCase):
             self.wait_for("SELECT item FROM orders", [("lantern",)])
             primary.execute("INSERT INTO orders(item) VALUES ('kite')")
             self.wait_for("SELECT count(*) FROM orders", [(2,)])
-            time.sleep(1.5)
+            self.wait_until_said("live, frame")
             process.send_signal(signal.SIGTERM)
-            self.assertEqual(process.wait(10), 0)
-            self.assertIn("live, frame", process.stdout.read())
+            self.assertEqual(process.wait(20), 0, self.said.read_text())
         self.assertEqual(sqlite3.connect(self.path).execute("PRAGMA integrity_check").fetchall(), [("ok",)])
 
     def test_it_waits_for_a_primary_that_is_not_there_yet(self):
         process = self.start("http://127.0.0.1:1", "--interval", "0.1")
-        time.sleep(1.5)
+        self.wait_until_said("again in 2 s")
         self.assertIsNone(process.poll())
         process.send_signal(signal.SIGINT)
-        self.assertEqual(process.wait(10), 0)
-        self.assertIn("again in", process.stdout.read())
+        self.assertEqual(process.wait(20), 0, self.said.read_text())
 
     def test_url_and_token_from_a_file(self):
         tokens = (ROOT / "tests" / "common" / "tokens.rs").read_text()
@@ -84,13 +90,13 @@ class Follow(unittest.TestCase):
 
     def test_once_and_what_cannot_be_helped(self):
         with hosts.Primary() as primary:
-            self.assertEqual(self.start(primary.url, "--once", "--quiet").wait(20), 0)
+            self.assertEqual(self.start(primary.url, "--once", "--quiet").wait(20), 0, self.said.read_text())
             self.wait_for("SELECT item FROM orders", [("lantern",)])
             self.path = f"{self.folder.name}/mine.db"
             sqlite3.connect(self.path).execute("CREATE TABLE mine(x)")
             process = self.start(primary.url)
             self.assertEqual(process.wait(20), 1)
-            self.assertIn("holds data and is not a replica", process.stdout.read())
+            self.wait_until_said("holds data and is not a replica")
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ function lineOf({ state, frame_no, lag_frames, last_error }) {
 
 async function follow(file, url, given) {
   const tokenFile = given["token-file"];
-  const syncUrl = url ?? process.env.REPLICA_URL ?? (tokenFile && readFileSync(tokenFile, "utf8").split("\n")[0].trim());
+  const syncUrl = url || process.env.REPLICA_URL || (tokenFile && readFileSync(tokenFile, "utf8").split("\n")[0].trim());
   if (!syncUrl) throw new Error("which primary? give its URL, or set REPLICA_URL");
   const known = tokenFile ? { token_file: tokenFile } : {};
   const open = (replica) => new Database(file, { syncUrl, namespace: given.namespace, replica: { ...known, ...replica } });
