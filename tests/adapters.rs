@@ -99,8 +99,5 @@ fn the_command_of_the_npm_package_follows() {
     // better-sqlite3 is found from where the package is, and here it has none: node:sqlite.
     let command = "packages/npm/bin/sqlite-replica.cjs";
     let node = node.to_str().expect("a path in UTF-8");
-    runs(
-        &tool("PYTHON", "venv/bin/python"),
-        &["follow.py", node, "--no-warnings", command],
-    );
+    runs(&tool("PYTHON", "venv/bin/python"), &["follow.py", node, "--no-warnings", command]);
 }
