@@ -1,6 +1,6 @@
 //! Following by long polls: a pull that the server answers when something
 //! changes. One that answers at once, as Turso's own server 0.6 does, is found
-//! out by the first of them and not followed any more.
+//! out by the first few of them and not followed any more.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -20,7 +20,13 @@ struct LongPoll {
     pull: Option<Box<Pull>>,
     /// What those before it brought.
     before: Tally,
+    /// So many answers in a row came early and brought nothing.
+    early: u32,
 }
+
+/// As many early answers in a row are of a server that never waits; one may
+/// be of a server with a limit of its own, or of a change that changed nothing.
+const EARLY: u32 = 3;
 
 /// Asks nobody yet: a server without a state, or one that does not wait, has
 /// nothing to wait with.
@@ -32,6 +38,7 @@ pub(super) fn open(server: &Arc<Server>, from: Option<Position>) -> Begin {
             position,
             pull: None,
             before: Tally::default(),
+            early: 0,
         })),
         None => Begin::NoStream,
     }
@@ -66,11 +73,16 @@ impl LongPoll {
         if came {
             return Ok(Step::Change);
         }
-        if asked.elapsed() < wait / 2 {
-            self.server.never_waits.store(true, Ordering::Relaxed);
-            return Ok(Step::End);
+        if asked.elapsed() >= wait / 2 {
+            self.early = 0;
+            return Ok(Step::Idle);
         }
-        Ok(Step::Idle)
+        self.early += 1;
+        if self.early < EARLY {
+            return Ok(Step::Idle);
+        }
+        self.server.never_waits.store(true, Ordering::Relaxed);
+        Ok(Step::End)
     }
 }
 
