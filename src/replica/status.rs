@@ -5,7 +5,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use super::Replica;
 use super::sync::SyncReport;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::position::Position;
 use crate::primary::Tally;
 use crate::schema::rewrite::Note;
@@ -45,6 +45,8 @@ pub struct Counters {
     pub syncs: u64,
     pub writes: u64,
     pub last_error: Option<(String, i64)>,
+    /// The last attempt to reach the primary got no answer.
+    pub out_of_touch: bool,
     /// Why there is no stream, and since when.
     pub held_back: Option<(String, i64)>,
 }
@@ -55,7 +57,7 @@ impl Counters {
             Ok(report) => {
                 self.syncs += 1;
                 self.last_sync_unix_ms = Some(now_unix_ms());
-                self.last_contact_unix_ms = self.last_sync_unix_ms;
+                self.in_touch();
                 self.last_sync = Some(Instant::now());
                 self.last_sync_ms = Some(report.duration_ms);
                 self.bytes_received += report.bytes_received;
@@ -69,7 +71,7 @@ impl Counters {
 
     /// What a stream has brought, and what came of it.
     pub fn streamed(&mut self, came: &Tally, assembly: &Assembly) {
-        self.last_contact_unix_ms = Some(now_unix_ms());
+        self.in_touch();
         self.bytes_received += came.bytes;
         self.frames_received += came.frames;
         self.pages_written += assembly.pages_written();
@@ -94,8 +96,18 @@ impl Counters {
     /// A write, after which the primary is at `frame_no`.
     pub fn wrote(&mut self, frame_no: Option<u64>) {
         self.writes += 1;
-        self.last_contact_unix_ms = Some(now_unix_ms());
+        self.answered(frame_no);
+    }
+
+    /// The primary has answered, and is at `frame_no` where it says so.
+    pub fn answered(&mut self, frame_no: Option<u64>) {
+        self.in_touch();
         self.primary_frame_no = frame_no.or(self.primary_frame_no);
+    }
+
+    fn in_touch(&mut self) {
+        self.last_contact_unix_ms = Some(now_unix_ms());
+        self.out_of_touch = false;
     }
 
     /// Streams are of no use; the reason stands where errors stand, until they
@@ -105,6 +117,16 @@ impl Counters {
     }
 
     pub fn failed(&mut self, error: &Error) {
+        match error.kind() {
+            Kind::Unreachable
+            | Kind::Unavailable
+            | Kind::OutcomeUnknown
+            | Kind::TransactionLost => {
+                self.out_of_touch = true;
+            }
+            Kind::Remote(_) | Kind::RemoteBusy | Kind::Auth => self.in_touch(),
+            _ => {}
+        }
         self.last_error = Some((error.to_string(), now_unix_ms()));
     }
 }
@@ -148,7 +170,9 @@ impl Replica {
         let frame_no =
             self.syncer.file.position()?.and_then(Position::frame_no).map(|frame| frame.0);
         let counters = self.syncer.counters.lock();
-        let lag = counters.primary_frame_no.map(|head| match frame_no {
+        // What the primary has now is not known while it does not answer.
+        let head = counters.primary_frame_no.filter(|_| !counters.out_of_touch);
+        let lag = head.map(|head| match frame_no {
             Some(at) => head.saturating_sub(at),
             None => head + 1,
         });

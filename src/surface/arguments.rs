@@ -17,7 +17,20 @@ pub fn optional_text<'a>(name: &str, argument: Option<&Argument<'a>>) -> Result<
     match argument {
         None | Some(Argument::Null) => Ok(None),
         Some(Argument::Text(bytes)) => utf8(name, bytes).map(Some),
-        Some(other) => Err(bad(format!("{name} must be a text, not {}", type_name(other)))),
+        Some(other) => Err(bad(format!(
+            "{name} must be a text, not {}{}",
+            type_name(other),
+            hint(name, other)
+        ))),
+    }
+}
+
+/// What was probably meant.
+fn hint(name: &str, argument: &Argument) -> &'static str {
+    match (name, argument) {
+        ("options", _) => "; such as '{\"timeout\": 5}'",
+        ("sql", Argument::Blob(_)) => "; what readfile() returns becomes one by CAST(... AS TEXT)",
+        _ => "",
     }
 }
 

@@ -96,6 +96,13 @@ pub const ALL: &[Function] = &[
         body: promote,
     },
     Function {
+        name: "replica_query",
+        arities: &[1, 2],
+        effect: Effect::Reads,
+        once: false,
+        body: |_, _| Err(is_a_table("SELECT row ->> 0 FROM replica_query('SELECT ...')")),
+    },
+    Function {
         name: "replica_rollback",
         arities: &[0],
         effect: Effect::Reads,
@@ -108,6 +115,13 @@ pub const ALL: &[Function] = &[
         effect: Effect::Writes,
         once: true,
         body: script,
+    },
+    Function {
+        name: "replica_schema_notes",
+        arities: &[0],
+        effect: Effect::Reads,
+        once: false,
+        body: |_, _| Err(is_a_table("SELECT * FROM replica_schema_notes")),
     },
     Function {
         name: "replica_set_token",
@@ -143,6 +157,13 @@ pub const ALL: &[Function] = &[
         effect: Effect::Reads,
         once: false,
         body: transaction,
+    },
+    Function {
+        name: "replica_sync_progress",
+        arities: &[0, 1],
+        effect: Effect::Reads,
+        once: false,
+        body: |_, _| Err(is_a_table("SELECT * FROM replica_sync_progress")),
     },
     Function {
         name: "replica_version",
@@ -394,6 +415,11 @@ fn lock(connection: &Connection, args: &[Argument]) -> Result<Output> {
     };
     connection.take_away(lock);
     Ok(Output::Null)
+}
+
+/// For whoever calls a table.
+fn is_a_table(instead: &str) -> Error {
+    Error::new(Kind::BadArgument, format!("this is a table; write {instead}"))
 }
 
 /// No token begins with a brace.

@@ -187,7 +187,9 @@ fn object(json: &str) -> Result<Map<String, Value>> {
     match serde_json::from_str(json) {
         Ok(Value::Object(object)) => Ok(object),
         Ok(_) => Err(bad("options: must be a JSON object, such as {\"timeout\": 10}")),
-        Err(error) => Err(bad(format!("options: not valid JSON: {error}"))),
+        Err(error) => {
+            Err(bad(format!("options: not valid JSON: {error}; such as {{\"timeout\": 10}}")))
+        }
     }
 }
 

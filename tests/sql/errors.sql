@@ -14,7 +14,6 @@ SELECT replica_attach('$URL', 5);
 SELECT replica_attach('$URL', NULL, 5);
 SELECT replica_attach('$URL', NULL, '[]');
 SELECT replica_attach('$URL', NULL, '{"timeout": }');
-SELECT replica_attach('$URL', NULL, '{"time": 5}');
 SELECT replica_attach('$URL', NULL, '{"timeout": "long"}');
 SELECT replica_attach('$URL', NULL, '{"timeout": 0}');
 SELECT replica_attach('$URL', NULL, '{"live": "yes"}');

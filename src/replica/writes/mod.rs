@@ -134,7 +134,9 @@ impl Replica {
         let (executed, arrival) = match work {
             Work::Query(_) => {
                 let executed = work.alone(&*self.syncer.primary, &self.patience());
-                (self.noted(executed)?, Arrival::default())
+                let executed = self.noted(executed)?;
+                self.syncer.counters.lock().answered(executed.frame_no);
+                (executed, Arrival::default())
             }
             _ => self.run_and_arrive(work)?,
         };
