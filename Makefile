@@ -33,7 +33,7 @@ export SQLD   := $(TOOLS)/sqld
 export TURSODB
 export PYTHON := $(TOOLS)/venv/bin/python
 
-.PHONY: build help demo test test-hosts test-versions soak dist test-dist cross test-cross check bench bench-plot symbols env clean distclean
+.PHONY: build help demo test test-hosts test-suites test-versions soak dist test-dist cross test-cross check bench bench-plot symbols env clean distclean
 
 build: $(EXTENSION) ## build dist/replica.so (release); the default
 	@echo "$(EXTENSION) is up to date; 'make help' lists the other targets"
@@ -49,6 +49,9 @@ test: $(SQLD) $(TURSODB) $(FRONTS) $(SHELL_OK) ## all tests, against a real sqld
 
 test-hosts: $(EXTENSION) $(SQLD) $(SHELL_OK) ## one story in every language; installs hosts (by apt if root). HOSTS="php go"
 	@$(PYTHON) tests/hosts/run.py --extension $(EXTENSION) $(HOSTS)
+
+test-suites: $(EXTENSION) $(SQLD) ## suites of SQLAlchemy, Django and libsql's clients on replicas; fetches them
+	@$(PYTHON) tests/suites/run.py $(EXTENSION)
 
 test-versions: $(EXTENSION) $(SQLD) ## the main story in old SQLites, from 3.29 (refused) on; fetches and builds them
 	@tests/versions/run.sh $(EXTENSION) $(SQLD) $(TOOLS)/versions
