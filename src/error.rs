@@ -156,6 +156,12 @@ impl Error {
         self
     }
 
+    /// The same error with another text.
+    pub fn reworded(mut self, change: impl FnOnce(&str) -> String) -> Error {
+        self.text = change(&self.text);
+        self
+    }
+
     /// The same error with `before` and a colon in front of its text.
     pub fn context(mut self, before: &str) -> Error {
         self.text = format!("{before}: {}", self.text);

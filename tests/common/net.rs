@@ -58,6 +58,9 @@ pub fn forward(request: &Request, upstream: SocketAddr) -> Vec<u8> {
     stream.write_all(head.as_bytes()).expect("a request is taken");
     stream.write_all(&request.body).expect("a request is taken");
     stream.read_to_end(&mut answer).expect("an answer");
+    // The fake server closes, and says so before.
+    let line = answer.iter().position(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+    answer.splice(line..line, *b"connection: close\r\n");
     answer
 }
 

@@ -1,12 +1,13 @@
 //! HTTP/1.1 to a primary: the only place that uses ureq.
 //!
 //! Knows requests, answers, TLS, and how to say what went wrong with them;
-//! knows nothing of what is in a body. Follows no redirect (the token would
-//! go along) and uses no proxy.
+//! knows nothing of what is in a body. The token goes to no other server: a
+//! redirection is followed only to where it may go.
 
 mod answer;
 mod connect;
 mod fault;
+mod roots;
 mod transport;
 
 use std::io;
@@ -15,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::tls::{RootCerts, TlsConfig};
 use ureq::unversioned::transport::{Connector as _, RustlsConnector};
 use ureq::{Agent, http};
 
@@ -34,6 +35,9 @@ const MAX_IDLE: Duration = Duration::from_secs(100);
 /// the timeout.
 const PIECE: usize = 32 * 1024;
 
+/// A request is not sent on more often.
+const MAX_REDIRECTS: usize = 2;
+
 /// As many pooled connections may turn out to be closed before a new one is
 /// made for a request.
 const MAX_STALE: usize = 4;
@@ -44,13 +48,14 @@ pub(super) struct Http {
     base: String,
     /// Host and port, for error texts.
     peer: String,
-    https: bool,
+    endpoint: Endpoint,
     /// The last answer was a refusal, after which a server may close the
     /// connection without having said so.
     refused: AtomicBool,
 }
 
 /// One request; always a POST.
+#[derive(Clone, Copy)]
 pub(crate) struct Post<'a> {
     /// Below the primary's URL, or a whole URL where the primary said so.
     pub path: &'a str,
@@ -81,7 +86,7 @@ impl Http {
     /// the built-in ones.
     pub fn new(endpoint: &Endpoint, ca_file: Option<&Path>) -> Result<Http> {
         let roots = match ca_file {
-            Some(path) => RootCerts::Specific(Arc::new(read_certificates(path)?)),
+            Some(path) => RootCerts::Specific(Arc::new(roots::read(path)?)),
             None => RootCerts::WebPki,
         };
         let config = Agent::config_builder()
@@ -90,7 +95,7 @@ impl Http {
             .proxy(None)
             .user_agent(concat!("sqlite-replica/", env!("CARGO_PKG_VERSION")))
             .accept("")
-            .accept_encoding("")
+            .accept_encoding("identity")
             .output_buffer_size(PIECE)
             .max_idle_age(MAX_IDLE)
             .max_idle_connections(8)
@@ -102,7 +107,7 @@ impl Http {
             agent: Agent::with_parts(config, connector, NoResolver),
             base: endpoint.base(),
             peer: endpoint.authority(),
-            https: endpoint.is_https(),
+            endpoint: endpoint.clone(),
             refused: AtomicBool::new(false),
         })
     }
@@ -117,13 +122,31 @@ impl Http {
     }
 
     pub fn is_https(&self) -> bool {
-        self.https
+        self.endpoint.is_https()
+    }
+
+    /// Whether the token may go there, too.
+    pub fn may_send_to(&self, other: &Endpoint) -> bool {
+        self.endpoint.may_send_to(other)
     }
 
     /// Sends a request and waits for the head of its answer, whatever its
-    /// status. A pooled connection that turns out to be closed is replaced, if
-    /// the request cannot have happened on it or may happen twice.
+    /// status. A server that sends it elsewhere has done nothing: it is sent
+    /// there, if the token may go there.
     pub fn post(&self, post: &Post<'_>, patience: &Patience) -> std::result::Result<Answer, Lost> {
+        let mut answer = self.post_to(post, patience)?;
+        let mut at = self.request_url(post.path);
+        for _ in 0..MAX_REDIRECTS {
+            let Some(target) = redirection(&answer, &at) else { break };
+            answer = self.post_to(&Post { path: &target, ..*post }, patience)?;
+            at = target;
+        }
+        Ok(answer)
+    }
+
+    /// Sends it to one place. A pooled connection that turns out to be closed is replaced, if
+    /// the request cannot have happened on it or may happen twice.
+    fn post_to(&self, post: &Post<'_>, patience: &Patience) -> std::result::Result<Answer, Lost> {
         let mut stale = 0;
         loop {
             let request = self.request(post)?;
@@ -132,7 +155,7 @@ impl Http {
                 Ok(response) => {
                     let refused = response.status().is_client_error();
                     self.refused.store(refused, Ordering::Relaxed);
-                    return Ok(Answer::new(response, &self.peer, patience));
+                    return Ok(Answer::new(response, post.body.len(), &self.peer, patience));
                 }
                 Err(error) => error,
             };
@@ -145,9 +168,13 @@ impl Http {
         }
     }
 
+    fn request_url(&self, path: &str) -> String {
+        let base = if path.starts_with('/') { &self.base } else { "" };
+        format!("{base}{path}")
+    }
+
     fn request<'a>(&self, post: &Post<'a>) -> std::result::Result<http::Request<&'a [u8]>, Lost> {
-        let base = if post.path.starts_with('/') { &self.base } else { "" };
-        let mut request = http::Request::post(format!("{base}{}", post.path));
+        let mut request = http::Request::post(self.request_url(post.path));
         for (name, value) in post.headers {
             request = request.header(*name, value);
         }
@@ -204,7 +231,7 @@ impl Http {
                 Kind::Unavailable,
                 format!("the server at {peer} answers with a head that has no end"),
             ),
-            None if trace.fresh && !trace.ready && self.https => self.tls_error(&error),
+            None if trace.fresh && !trace.ready && self.is_https() => self.tls_error(&error),
             None => self.answer_error(error, &trace),
         };
         Lost { error, sent: trace.sent, passing }
@@ -247,6 +274,22 @@ impl Http {
     }
 }
 
+/// The whole URL that a request for `at` is to be sent to instead, if it says so
+/// and may. Only where the method stays: 307 and 308.
+fn redirection(answer: &Answer, at: &str) -> Option<String> {
+    if !matches!(answer.status(), 307 | 308) {
+        return None;
+    }
+    let location = answer.header("location")?;
+    let from = Endpoint::parse(at).ok()?;
+    if location.starts_with('/') && !location.starts_with("//") {
+        let scheme = if from.is_https() { "https" } else { "http" };
+        return Some(format!("{scheme}://{}{location}", from.authority()));
+    }
+    let to = Endpoint::parse(location).ok()?;
+    (!to.has_token() && from.may_redirect_to(&to)).then(|| to.base())
+}
+
 fn interrupted() -> Error {
     Error::new(Kind::Interrupted, "interrupted while waiting for the primary")
 }
@@ -264,29 +307,4 @@ fn cause_of(error: &io::Error) -> String {
         K::AddrNotAvailable => "its name leads to no address".to_owned(),
         _ => error.to_string(),
     }
-}
-
-fn read_certificates(path: &Path) -> Result<Vec<Certificate<'static>>> {
-    let bad = |cause: String| {
-        Error::new(Kind::BadArgument, format!("cannot use ca_file {}: {cause}", path.display()))
-    };
-    let pem = std::fs::read(path).map_err(|error| {
-        bad(match error.kind() {
-            io::ErrorKind::NotFound => "there is no such file".to_owned(),
-            io::ErrorKind::PermissionDenied => "it may not be read".to_owned(),
-            _ => error.to_string(),
-        })
-    })?;
-    let mut certificates = Vec::new();
-    for item in parse_pem(&pem) {
-        match item {
-            Ok(PemItem::Certificate(certificate)) => certificates.push(certificate),
-            Ok(_) => {}
-            Err(_) => return Err(bad("it is damaged, or not in PEM form".to_owned())),
-        }
-    }
-    if certificates.is_empty() {
-        return Err(bad("it holds no certificate in PEM form".to_owned()));
-    }
-    Ok(certificates)
 }

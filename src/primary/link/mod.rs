@@ -5,6 +5,8 @@
 //! a refusal.
 
 pub mod http;
+mod refusal;
+mod scrub;
 pub mod url;
 
 use std::path::PathBuf;
@@ -16,18 +18,23 @@ use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
 use parking_lot::Mutex;
 
 use self::http::{Answer, Http, Lost, Post};
-use self::url::Endpoint;
+pub(in crate::primary) use self::refusal::MAX_REFUSAL;
+use self::url::{BASIC, Endpoint};
 use crate::error::{Error, Kind, Result};
 use crate::patience::Patience;
 use crate::units::MB;
-
-/// Longest part of a refusal that is read.
-pub(in crate::primary) const MAX_REFUSAL: usize = 16 * 1024;
 
 /// A primary that refuses connections is tried again for this long (less, if
 /// the patience is shorter): a restart takes sqld about a second. Longer would
 /// only keep a user waiting who is offline.
 pub(in crate::primary) const RECONNECT: Duration = Duration::from_secs(2);
+
+/// Turso's servers know a new database by its name a second or two after it was
+/// created.
+const APPEARS: Duration = Duration::from_secs(4);
+
+/// Nobody is asked again sooner who has refused.
+const SHORTEST_RETRY: Duration = Duration::from_millis(250);
 
 /// What else a connection may need to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,26 +103,39 @@ impl Link {
         self.namespace.is_none()
     }
 
+    /// The URL that a stream of SQL is bound to from now on, if the primary may
+    /// say so: it is no reason to send the token to anybody else.
+    pub fn bound_to(&self, base_url: &str) -> Result<String> {
+        match Endpoint::parse(base_url) {
+            Ok(bound) if !bound.has_token() && self.http.may_send_to(&bound) => Ok(bound.base()),
+            _ => {
+                let text = "the primary binds the transaction to a server that the token does \
+                            not go to";
+                Err(Error::new(Kind::Protocol, text))
+            }
+        }
+    }
+
     /// Bytes that an answer to SQL may take.
     pub fn max_answer(&self) -> usize {
         self.max_answer
-    }
-
-    pub fn is_https(&self) -> bool {
-        self.http.is_https()
     }
 
     /// The headers of a request with a body of this type.
     pub fn headers(&self, content_type: &str) -> Result<Vec<(&'static str, String)>> {
         let mut headers = vec![("content-type", content_type.to_owned())];
         if let Some(token) = self.token.lock().as_deref() {
-            if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+            let bare = token.strip_prefix(BASIC).unwrap_or(token);
+            if !bare.bytes().all(|byte| byte.is_ascii_graphic()) {
                 let text = "the token cannot be used: it has a blank or another odd character";
                 return Err(Error::new(Kind::Auth, text));
             }
-            let bearer = format!("Bearer {token}");
-            headers.push(("x-authorization", bearer.clone()));
-            headers.push(("authorization", bearer));
+            let shown = match token.starts_with(BASIC) {
+                true => token.to_owned(),
+                false => format!("Bearer {token}"),
+            };
+            headers.push(("x-authorization", shown.clone()));
+            headers.push(("authorization", shown));
         }
         if let Some(namespace) = &self.namespace {
             // sqld refuses padding.
@@ -126,104 +146,88 @@ impl Link {
 
     /// Sends a request, again and again for a while if the server seems to be
     /// starting: not reachable, or (if it may happen twice) answering 502, 503
-    /// or 504, as what stands before it does.
+    /// or 504, as what stands before it does. One that says when to come again,
+    /// having done nothing, is asked again then.
     pub fn post(&self, post: &Post<'_>, patience: &Patience) -> std::result::Result<Answer, Lost> {
         let mut retry = Backoff::new(patience, RECONNECT);
+        let started = Instant::now();
         loop {
-            match self.http.post(post, patience) {
-                Ok(answer)
-                    if post.repeatable && matches!(answer.status(), 502..=504) && retry.wait() => {}
-                Err(lost) if lost.passing && retry.wait() => {}
-                other => return other,
+            let mut answer = match self.http.post(post, patience) {
+                Ok(answer) => readable(answer, self.peer())?,
+                Err(lost) if lost.passing && retry.wait() => continue,
+                Err(lost) => return Err(lost),
+            };
+            if post.repeatable && matches!(answer.status(), 502..=504) && retry.wait() {
+                continue;
+            }
+            let pause = self.asks_to_wait(&mut answer, post.repeatable, started.elapsed());
+            let in_time = |pause: &Duration| started.elapsed() + *pause < patience.timeout;
+            match pause.filter(in_time) {
+                Some(pause) if Backoff::pause(patience, pause) => {}
+                _ => return Ok(answer),
             }
         }
     }
 
-    pub fn token_refused(&self, said: &str) -> Error {
-        let peer = self.peer();
-        Error::new(
-            Kind::Auth,
-            if self.token.lock().is_none() {
-                format!("the primary at {peer} wants a token: {said}; give it one")
-            } else {
-                format!("the primary at {peer} refused the token: {said}; give it a new one")
-            },
-        )
-    }
-
-    /// What an HTTP status other than 200 means. `server`: what was expected
-    /// there, for the text.
-    pub fn http_refusal(&self, answer: &mut Answer, write: bool, server: &str) -> Error {
-        let (peer, status) = (self.peer().to_owned(), answer.status());
-        let said = self.reason(answer);
-        let because = if said.is_empty() { String::new() } else { format!(": {said}") };
-        match status {
-            401 => self.token_refused(if said.is_empty() { "status 401" } else { &said }),
-            403 if write => Error::new(
-                Kind::Auth,
-                format!("the primary at {peer} does not let this token write{because}"),
-            ),
-            403 => self.token_refused(if said.is_empty() { "status 403" } else { &said }),
-            // sqld says so of a namespace, and only sqld says it in JSON.
-            404 if answer.content_type() == "application/json" && !said.is_empty() => Error::new(
-                Kind::Protocol,
-                format!("the primary at {peer} has no such database: {said}"),
-            ),
-            408 | 429 | 500..=599 => Error::new(
-                Kind::Unavailable,
-                format!("the primary at {peer} answered {status}{because}"),
-            ),
-            400 | 413 | 422 if !said.is_empty() => Error::new(
-                Kind::Protocol,
-                format!("the primary at {peer} does not accept the request: {said}"),
-            ),
-            _ => self.not_a_primary(answer, server),
+    /// How long a server that has done nothing wants to be left alone, if it is
+    /// to be asked again.
+    fn asks_to_wait(
+        &self,
+        answer: &mut Answer,
+        repeatable: bool,
+        waited: Duration,
+    ) -> Option<Duration> {
+        match answer.status() {
+            429 | 503 if answer.status() == 429 || repeatable => {
+                let seconds = answer.header("retry-after")?.parse().ok()?;
+                Some(Duration::from_secs(seconds).max(SHORTEST_RETRY))
+            }
+            // A database that was created a moment ago.
+            404 if waited < APPEARS => {
+                let body = answer.look_ahead(MAX_REFUSAL).ok()?;
+                let unknown = b"Host not found";
+                let is_new = body.windows(unknown.len()).any(|bytes| bytes == unknown);
+                is_new.then_some(SHORTEST_RETRY)
+            }
+            _ => None,
         }
     }
 
-    /// The reason in the body of a refusal, if it holds one for people.
-    pub fn reason(&self, answer: &mut Answer) -> String {
-        let kind = answer.content_type().to_owned();
-        let Ok(Some(body)) = answer.read_to_end(MAX_REFUSAL) else { return String::new() };
-        let text = match kind.as_str() {
-            "application/json" => serde_json::from_slice::<serde_json::Value>(&body)
-                .ok()
-                .and_then(|json| Some(json.get("error")?.as_str()?.to_owned()))
-                .unwrap_or_default(),
-            "text/plain" => String::from_utf8_lossy(&body).into_owned(),
-            _ => String::new(),
-        };
-        self.redact(&text)
+    pub fn has_token(&self) -> bool {
+        self.token.lock().is_some()
     }
 
     /// One short line, in which nothing of the token is left.
     pub fn redact(&self, text: &str) -> String {
-        let line = text.trim().lines().next().unwrap_or("");
-        let line: String = line.chars().filter(|c| !c.is_control()).collect();
-        // Before it is cut: half a token would not be found.
-        let line = match self.token.lock().as_deref() {
-            Some(token) if !token.is_empty() => line.replace(token, "..."),
-            _ => line,
-        };
-        line.chars().take(300).collect()
+        self.scrub(text, scrub::SHORT)
     }
 
-    /// The answer is none that `server` gives.
-    pub fn not_a_primary(&self, answer: &Answer, server: &str) -> Error {
-        let (peer, status) = (self.peer(), answer.status());
-        let what = match answer.content_type() {
-            "" => "without a content type".to_owned(),
-            kind => format!("with {}", kind.chars().take(60).collect::<String>()),
-        };
-        let text = if (300..400).contains(&status) {
-            format!("the server at {peer} redirects elsewhere ({status}); use the final URL")
-        } else {
-            format!(
-                "the server at {peer} answered {status} {what}; \
-                 this does not look like {server}: check the URL"
-            )
-        };
-        Error::new(Kind::Protocol, text)
+    /// An error that holds a text of the primary's, as it may be shown.
+    pub fn shown(&self, error: Error) -> Error {
+        error.reworded(|text| self.scrub(text, scrub::LONG))
+    }
+
+    fn scrub(&self, text: &str, longest: usize) -> String {
+        let token = self.token.lock().clone();
+        let bare = token.as_deref().map(|token| token.strip_prefix(BASIC).unwrap_or(token));
+        scrub::scrub(text, longest, bare.into_iter())
+    }
+}
+
+/// Nobody asked for a compressed answer, and nobody here can read one; only the
+/// status of a refusal says enough.
+fn readable(answer: Answer, peer: &str) -> std::result::Result<Answer, Lost> {
+    match answer.encoding() {
+        Some(encoding) if answer.status() == 200 => {
+            let encoding: String =
+                encoding.chars().filter(char::is_ascii_graphic).take(20).collect();
+            let text = format!(
+                "something in front of the primary at {peer} compresses its answers ({encoding}); \
+                 switch that off for it"
+            );
+            Err(Lost { error: Error::new(Kind::Protocol, text), sent: true, passing: false })
+        }
+        _ => Ok(answer),
     }
 }
 
@@ -246,15 +250,24 @@ impl<'a> Backoff<'a> {
     /// Waits before the next attempt; false if there is to be none, because
     /// the time is over or the caller no longer wants it.
     pub fn wait(&mut self) -> bool {
-        let until = Instant::now() + self.next;
+        let next = self.next;
         self.next = (self.next * 2).min(Duration::from_millis(500));
-        while Instant::now() < until {
-            if (self.patience.cancelled)() || Instant::now() >= self.deadline {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        Backoff::pause(self.patience, next.min(left)) && next < left
+    }
+
+    /// Waits that long; false as soon as the caller no longer wants it.
+    fn pause(patience: &Patience, duration: Duration) -> bool {
+        let until = Instant::now() + duration;
+        loop {
+            if (patience.cancelled)() {
                 return false;
             }
-            let left = until.min(self.deadline).saturating_duration_since(Instant::now());
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return true;
+            }
             std::thread::sleep(left.min(Duration::from_millis(50)));
         }
-        true
     }
 }

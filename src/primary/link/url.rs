@@ -5,6 +5,9 @@
 
 use std::fmt;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use crate::error::{Error, Kind, Result};
 
 /// Where a primary is.
@@ -31,13 +34,17 @@ enum Scheme {
     Ws,
 }
 
-const SCHEMES: [(&str, Scheme); 5] = [
+const SCHEMES: [(&str, Scheme); 6] = [
     ("libsql", Scheme::Libsql),
+    ("turso", Scheme::Libsql),
     ("https", Scheme::Https),
     ("wss", Scheme::Wss),
     ("http", Scheme::Http),
     ("ws", Scheme::Ws),
 ];
+
+/// Begins a token that is a user name and a password.
+pub const BASIC: &str = "Basic ";
 
 impl Endpoint {
     /// Reads `libsql://host[:port][/path][?tls=0][&authToken=...]`, also with
@@ -57,16 +64,24 @@ impl Endpoint {
             .split_once("://")
             .ok_or_else(|| bad("it does not begin with libsql://, https:// or http://"))?;
         let known = SCHEMES.into_iter().find(|(name, _)| scheme.eq_ignore_ascii_case(name));
-        let (_, scheme) =
-            known.ok_or_else(|| bad("its scheme is none of libsql, https, wss, http and ws"))?;
+        let (_, scheme) = known
+            .ok_or_else(|| bad("its scheme is none of libsql, turso, https, wss, http and ws"))?;
         let rest = rest.split_once('#').map_or(rest, |(before, _)| before);
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (authority, path) = match rest.find('/') {
             Some(at) => rest.split_at(at),
             None => (rest, ""),
         };
+        let (user, authority) = match authority.rsplit_once('@') {
+            Some((user, authority)) => (Some(basic(user)?), authority),
+            None => (None, authority),
+        };
         let (host, port) = host_and_port(authority)?;
         let (tls, token) = parameters(query)?;
+        if user.is_some() && token.is_some() {
+            return Err(bad("it has both a user name and a token"));
+        }
+        let token = user.or(token);
         let https = scheme_is_https(scheme, tls)?;
         let path = path.trim_end_matches('/').to_owned();
         if !path.bytes().all(is_path_byte) {
@@ -132,6 +147,36 @@ impl Endpoint {
         host_fits && port.unwrap_or(if self.https { 443 } else { 80 }) == self.port()
     }
 
+    /// Whether a server there may be asked instead, with the same token: the
+    /// same host or one below it, at the same port, and not without TLS if this
+    /// one is with.
+    pub fn may_send_to(&self, other: &Endpoint) -> bool {
+        let below = other.host.strip_suffix(&self.host).is_some_and(|rest| rest.ends_with('.'));
+        let same_port = self.port_or_default() == other.port_or_default();
+        let host = other.host == self.host || (below && !self.is_address());
+        host && same_port && (other.https || !self.https)
+    }
+
+    /// Whether a redirection to there is followed: to the same server, or to the
+    /// same host with TLS.
+    pub fn may_redirect_to(&self, other: &Endpoint) -> bool {
+        let same_port = self.port_or_default() == other.port_or_default();
+        self.host == other.host
+            && ((self.https == other.https && same_port) || (other.https && !self.https))
+    }
+
+    fn port_or_default(&self) -> u16 {
+        self.port.unwrap_or(if self.https { 443 } else { 80 })
+    }
+
+    fn is_address(&self) -> bool {
+        self.host.parse::<std::net::IpAddr>().is_ok()
+    }
+
+    pub fn has_token(&self) -> bool {
+        self.token.is_some()
+    }
+
     /// The token of the URL, which the endpoint then no longer holds.
     pub fn take_token(&mut self) -> Option<String> {
         self.token.take()
@@ -160,9 +205,6 @@ impl fmt::Debug for Endpoint {
 }
 
 fn host_and_port(authority: &str) -> Result<(String, Option<u16>)> {
-    if authority.contains('@') {
-        return Err(bad("it has a user name or password; give the token as an argument"));
-    }
     let (host, port) = if let Some(rest) = authority.strip_prefix('[') {
         let (host, after) =
             rest.split_once(']').ok_or_else(|| bad("its IPv6 address has no closing bracket"))?;
@@ -200,6 +242,16 @@ fn host_and_port(authority: &str) -> Result<(String, Option<u16>)> {
     Ok((host.to_ascii_lowercase(), port))
 }
 
+/// What stands before an `@`, as the credentials of HTTP's basic scheme.
+fn basic(user: &str) -> Result<String> {
+    let wrong = || bad("its user name and password are not percent-encoded correctly");
+    let user = percent_decode(user).ok_or_else(wrong)?;
+    if !user.contains(':') {
+        return Err(bad("it has a user name without a password; give a token as an argument"));
+    }
+    Ok(format!("{BASIC}{}", STANDARD.encode(user)))
+}
+
 /// `tls` and `authToken` from what stands behind the `?`.
 fn parameters(query: &str) -> Result<(Option<bool>, Option<String>)> {
     let (mut tls, mut token) = (None, None);
@@ -213,12 +265,12 @@ fn parameters(query: &str) -> Result<(Option<bool>, Option<String>)> {
                     _ => return Err(bad("its parameter tls is neither 0 nor 1")),
                 });
             }
-            "authToken" if token.is_none() => {
+            "authToken" | "auth_token" if token.is_none() => {
                 let value = percent_decode(value)
                     .ok_or_else(|| bad("its authToken is not percent-encoded correctly"))?;
                 token = Some(value).filter(|value| !value.is_empty());
             }
-            "tls" | "authToken" => return Err(bad("it gives a parameter twice")),
+            "tls" | "authToken" | "auth_token" => return Err(bad("it gives a parameter twice")),
             // The name is not repeated: it may be a token whose name is missing.
             _ => return Err(bad("it has a parameter other than tls and authToken")),
         }
@@ -281,6 +333,8 @@ mod tests {
             ("http://[::1]:8080/", "http://[::1]:8080", "http://[::1]:8080"),
             ("https://h/a/b%20c/?#x", "https://h/a/b%20c", "https://h/a/b%20c"),
             ("https://h?authToken=t", "https://h", "https://h"),
+            ("turso://h?auth_token=t", "https://h", "libsql://h"),
+            ("https://user:secret@h:1/a", "https://h:1/a", "https://h:1/a"),
         ] {
             let endpoint = Endpoint::parse(url).unwrap();
             assert_eq!(endpoint.base(), base, "{url}");
@@ -343,6 +397,29 @@ mod tests {
         assert_eq!(endpoint.take_token().as_deref(), Some("SECRET+"));
         assert_eq!(endpoint.take_token(), None);
         assert_eq!(Endpoint::parse("libsql://h?authToken=").unwrap().take_token(), None);
+        let mut endpoint = Endpoint::parse("https://a%40b:SECRET@h").unwrap();
+        assert!(!format!("{endpoint} {endpoint:?} {}", endpoint.base()).contains("SECRET"));
+        assert_eq!(endpoint.take_token().as_deref(), Some("Basic YUBiOlNFQ1JFVA=="));
+    }
+
+    #[test]
+    fn a_token_goes_to_no_other_host() {
+        let endpoint = |url: &str| Endpoint::parse(url).unwrap();
+        let home = endpoint("https://db.example.org");
+        for (url, base, redirect) in [
+            ("https://db.example.org/a", true, true),
+            ("https://one.db.example.org", true, false),
+            ("https://db.example.org:8443", false, false),
+            ("http://db.example.org:443", false, false),
+            ("https://example.org", false, false),
+            ("https://evildb.example.org", false, false),
+            ("https://db.example.org.evil.org", false, false),
+        ] {
+            assert_eq!(home.may_send_to(&endpoint(url)), base, "{url}");
+            assert_eq!(home.may_redirect_to(&endpoint(url)), redirect, "{url}");
+        }
+        assert!(endpoint("http://h:80").may_redirect_to(&endpoint("https://h")));
+        assert!(!endpoint("http://1.2.3.4").may_send_to(&endpoint("http://a.1.2.3.4")));
     }
 
     #[test]
@@ -366,7 +443,8 @@ mod tests {
             "libsql://[::1?authToken=SECRET",
             "libsql://[::1]x?authToken=SECRET",
             "libsql://[SECRET]",
-            "libsql://user:SECRET@h",
+            "libsql://user:SECRET@h?authToken=SECRET",
+            "libsql://user:SECRET%2@h",
             "libsql://SECRET@h",
             "libsql://h/?SECRET",
             "libsql://h/?authToken=a&authToken=SECRET",

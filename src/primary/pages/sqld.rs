@@ -26,6 +26,7 @@ use crate::primary::link::http::{Answer, Post};
 use crate::primary::link::{Backoff, Link, MAX_REFUSAL, RECONNECT};
 use crate::primary::pages::{Begin, Pages, Until};
 use crate::primary::sql::open::Transaction;
+use crate::primary::sql::sqld::SERVER;
 use crate::primary::{Executed, Mode, Primary, RemoteTransaction};
 use crate::proto::grpc_web::{self, Event, Status};
 use crate::proto::sqld_log;
@@ -133,20 +134,22 @@ impl Sqld {
         let body = grpc_web::request(message);
         let post = Post { path: &path, headers: &headers, body: &body, repeatable: true };
         let mut answer = self.link.post(&post, patience).map_err(Error::from)?;
-        if answer.status() != 200 {
-            return Err(self.link.http_refusal(&mut answer, false, "sqld").into());
-        }
-        if answer.content_type() != grpc_web::CONTENT_TYPE {
-            return Err(self.link.not_a_primary(&answer, "sqld").into());
-        }
-        // An error before the first message stands in the head of the answer.
-        if let Some(code) = answer.header("grpc-status") {
+        // An error before the first message stands in the head of the answer;
+        // a server that has no such service says so in another dialect, too.
+        let dialect = answer.content_type().starts_with("application/grpc");
+        if let Some(code) = answer.header("grpc-status").filter(|_| dialect) {
             let status = Status::parse(code, answer.header("grpc-message").unwrap_or(""))?;
             if status.code != 0 {
                 // The connection is used again only after the end of the body.
                 answer.read_to_end(MAX_REFUSAL)?;
                 return Err(self.refusal(&status));
             }
+        }
+        if answer.status() != 200 {
+            return Err(self.link.http_refusal(&mut answer, false, SERVER).into());
+        }
+        if answer.content_type() != grpc_web::CONTENT_TYPE {
+            return Err(self.link.not_a_primary(&answer, SERVER).into());
         }
         Ok(answer)
     }
@@ -198,6 +201,7 @@ impl Sqld {
     fn refusal(&self, status: &Status) -> Refusal {
         let peer = self.link.peer();
         let said = self.link.redact(&status.message);
+        let because = if said.is_empty() { String::new() } else { format!(": {said}") };
         let error = match (status.code, status.message.as_str()) {
             (9, "NO_HELLO") => return Refusal::NoHello,
             (9, "NEED_SNAPSHOT") => return Refusal::NeedSnapshot,
@@ -214,7 +218,7 @@ impl Sqld {
             }
             (12, _) => Error::new(
                 Kind::Protocol,
-                format!("the server at {peer} does not offer sqld's replication log"),
+                format!("the server at {peer} does not offer sqld's replication log{because}"),
             ),
             (8 | 14, _) => {
                 Error::new(Kind::Unavailable, format!("the primary at {peer} is not ready: {said}"))
@@ -282,7 +286,7 @@ impl Primary for Sqld {
     }
 
     fn history(&self) -> Option<String> {
-        self.session.lock().as_ref().map(|session| session.log_id.clone())
+        self.session.lock().as_ref().map(|session| self.link.redact(&session.log_id))
     }
 
     fn set_token(&self, token: Option<String>) {

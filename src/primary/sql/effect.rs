@@ -1,33 +1,33 @@
-//! What a request with SQL can do, and so what it means when no answer comes.
+//! What a request with SQL means when no answer says what came of it.
 
 use crate::error::{Error, Kind};
 use crate::proto::hrana;
 use crate::units::MB;
 
-/// What a request can do, which decides what it means if no answer comes.
+/// What it means if a request was sent, and nothing says what came of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::primary) enum Effect {
+pub(in crate::primary) enum IfUnanswered {
     /// Nothing that lasts, and it may be sent twice.
-    None,
+    Harmless,
     /// It may have happened.
-    Lasting,
-    /// Nothing that lasts: it belongs to a transaction, which is lost with the
-    /// answer.
-    InTransaction,
+    Unknown,
+    /// It belongs to a transaction, which is lost with the answer.
+    Lost,
 }
 
-impl Effect {
+impl IfUnanswered {
     /// The answer takes more memory than it may: `most` bytes.
     pub fn too_long(self, most: usize) -> Error {
-        let happened = if self == Effect::Lasting { ", and the statement took effect" } else { "" };
+        let happened =
+            if self == IfUnanswered::Unknown { ", and the statement took effect" } else { "" };
         let text = format!(
             "the primary's answer takes more than {} MB{happened}; ask for less at a time, or \
              raise the option max_answer",
             most / MB
         );
         match self {
-            Effect::InTransaction => hrana::transaction_lost(&text),
-            Effect::None | Effect::Lasting => Error::new(Kind::Remote(18), text),
+            IfUnanswered::Lost => hrana::transaction_lost(&text),
+            IfUnanswered::Harmless | IfUnanswered::Unknown => Error::new(Kind::Remote(18), text),
         }
     }
 
@@ -39,12 +39,12 @@ impl Effect {
         }
     }
 
-    /// The request was sent, and nothing came back.
+    /// The request was sent, and nothing came back that says what happened.
     pub fn unanswered(self, cause: Error) -> Error {
         match self {
-            Effect::None => cause,
-            Effect::InTransaction => hrana::transaction_lost(&cause.to_string()),
-            Effect::Lasting => Error::new(
+            IfUnanswered::Harmless => cause,
+            IfUnanswered::Lost => hrana::transaction_lost(&cause.to_string()),
+            IfUnanswered::Unknown => Error::new(
                 Kind::OutcomeUnknown,
                 format!(
                     "the outcome of this write is unknown: {cause}; read the data back before \

@@ -9,7 +9,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::effect::Effect;
+use super::effect::IfUnanswered;
 use super::sqld::Line;
 use crate::error::{Error, Kind, Result};
 use crate::patience::Patience;
@@ -38,7 +38,7 @@ impl Transaction {
         };
         let mut transaction = Transaction { sqld, baton: None, base_url: None };
         // One that is sent twice leaves an idle stream, which sqld closes.
-        transaction.send(&[request], Effect::None, patience)?;
+        transaction.send(&[request], IfUnanswered::Harmless, patience)?;
         if transaction.baton.is_none() {
             let text = "the primary closed the stream after BEGIN: it has no transactions";
             return Err(Error::new(Kind::Protocol, text));
@@ -50,27 +50,35 @@ impl Transaction {
     fn send(
         &mut self,
         requests: &[Request<'_>],
-        effect: Effect,
+        if_unanswered: IfUnanswered,
         patience: &Patience,
     ) -> Result<Response> {
         let baton = self.baton.clone();
         let base_url = self.base_url.clone();
-        let line = Line { baton: baton.as_deref(), base_url: base_url.as_deref(), effect };
+        let line = Line { baton: baton.as_deref(), base_url: base_url.as_deref(), if_unanswered };
         let answer = match self.sqld.pipeline(line, requests, patience) {
             Ok(answer) => answer,
             Err(error) => {
-                // A request that never left, or was turned away at the door,
-                // leaves the stream as it was.
-                let as_before = [Kind::Unreachable, Kind::Auth, Kind::BadArgument];
-                if !as_before.contains(&error.kind()) {
-                    self.baton = None;
+                // What was turned away at the door leaves the stream as it was.
+                // After all else the transaction is over: it is ended there,
+                // too, or its lock would be held until the primary loses
+                // patience with it.
+                if matches!(error.kind(), Kind::TransactionLost | Kind::OutcomeUnknown) {
+                    self.hang_up();
                 }
                 return Err(error);
             }
         };
         self.baton = answer.baton;
         if let Some(base_url) = answer.base_url.filter(|url| !url.is_empty()) {
-            self.base_url = Some(self.sqld.acceptable(base_url)?);
+            match self.sqld.link.bound_to(&base_url) {
+                Ok(bound) => self.base_url = Some(bound),
+                // The stream ends by itself where nobody goes to.
+                Err(error) => {
+                    self.baton = None;
+                    return Err(error);
+                }
+            }
         }
         let mut results = answer.results.into_iter();
         let empty = || Error::new(Kind::Protocol, "the primary's answer is empty");
@@ -94,7 +102,7 @@ impl Transaction {
         let over = Arc::new(move || Instant::now() >= end);
         let patience = Patience { timeout: FAREWELL, cancelled: over };
         let base_url = self.base_url.as_deref();
-        let line = Line { baton: Some(&baton), base_url, effect: Effect::InTransaction };
+        let line = Line { baton: Some(&baton), base_url, if_unanswered: IfUnanswered::Lost };
         let _ = self.sqld.pipeline(line, &[Request::Close], &patience);
     }
 
@@ -103,7 +111,7 @@ impl Transaction {
         request: Request<'_>,
         patience: &Patience,
     ) -> Result<Vec<StatementResult>> {
-        let response = self.send(&[request], Effect::InTransaction, patience)?;
+        let response = self.send(&[request], IfUnanswered::Lost, patience)?;
         Ok(response.results)
     }
 }
@@ -136,18 +144,19 @@ impl RemoteTransaction for Transaction {
     }
 
     fn describe(&mut self, sql: &str, patience: &Patience) -> Result<Description> {
-        let response = self.send(&[Request::Describe(sql)], Effect::InTransaction, patience)?;
+        let response = self.send(&[Request::Describe(sql)], IfUnanswered::Lost, patience)?;
         let empty = || Error::new(Kind::Protocol, "the primary's answer is empty");
         response.description.ok_or_else(empty)
     }
 
     fn commit(&mut self, patience: &Patience) -> Result<Option<u64>> {
         let requests = [Request::Commit, Request::Head, Request::Close];
-        let outcome = self.send(&requests, Effect::Lasting, patience);
-        self.baton = self.baton.take().filter(|_| {
-            // Nothing was sent: it may be tried again.
-            matches!(&outcome, Err(error) if matches!(error.kind(), Kind::Unreachable | Kind::Auth))
-        });
+        let outcome = self.send(&requests, IfUnanswered::Unknown, patience);
+        // Nothing was done: it may be tried again.
+        let kinds = [Kind::Unreachable, Kind::Auth, Kind::Unavailable, Kind::Interrupted];
+        if !matches!(&outcome, Err(error) if kinds.contains(&error.kind())) {
+            self.hang_up();
+        }
         Ok(outcome?.frame_no)
     }
 
@@ -159,19 +168,5 @@ impl RemoteTransaction for Transaction {
 impl Drop for Transaction {
     fn drop(&mut self) {
         self.hang_up();
-    }
-}
-
-impl Sqld {
-    /// The token goes where the primary says, but never from TLS to plain
-    /// text.
-    fn acceptable(&self, base_url: String) -> Result<String> {
-        let base_url = base_url.trim_end_matches('/').to_owned();
-        let secure = base_url.starts_with("https://");
-        if secure || base_url.starts_with("http://") && !self.link.is_https() {
-            return Ok(base_url);
-        }
-        let text = "the primary binds the transaction to a URL that cannot be used";
-        Err(Error::new(Kind::Protocol, text))
     }
 }

@@ -7,11 +7,11 @@
 
 use std::sync::atomic::Ordering;
 
-use super::effect::Effect;
+use super::effect::IfUnanswered;
+use super::exchange::{Came, Pipeline};
 use crate::error::{Error, Kind, Result};
 use crate::patience::Patience;
 use crate::primary::Executed;
-use crate::primary::link::http::Post;
 use crate::primary::pages::turso::{Server, pull};
 use crate::proto::hrana::{self, Encoding, Request, Response};
 use crate::proto::turso;
@@ -40,7 +40,7 @@ pub(in crate::primary) fn execute(
         }
         several => Request::Transaction(several),
     };
-    run(server, request, Effect::Lasting, patience)
+    run(server, request, IfUnanswered::Unknown, patience)
 }
 
 pub(in crate::primary) fn execute_rows(
@@ -48,7 +48,7 @@ pub(in crate::primary) fn execute_rows(
     rows: Rows<'_>,
     patience: &Patience,
 ) -> Result<Executed> {
-    run(server, Request::Rows(rows), Effect::Lasting, patience)
+    run(server, Request::Rows(rows), IfUnanswered::Unknown, patience)
 }
 
 pub(in crate::primary) fn sequence(
@@ -56,7 +56,7 @@ pub(in crate::primary) fn sequence(
     statements: &[Statement],
     patience: &Patience,
 ) -> Result<Executed> {
-    run(server, Request::Sequence(statements), Effect::Lasting, patience)
+    run(server, Request::Sequence(statements), IfUnanswered::Unknown, patience)
 }
 
 pub(in crate::primary) fn query(
@@ -65,14 +65,14 @@ pub(in crate::primary) fn query(
     patience: &Patience,
 ) -> Result<Executed> {
     let request = Request::Query { statement, alone: true };
-    run(server, request, Effect::None, patience)
+    run(server, request, IfUnanswered::Harmless, patience)
 }
 
 /// One request in a stream of its own.
 fn run(
     server: &Server,
     request: Request<'_>,
-    effect: Effect,
+    if_unanswered: IfUnanswered,
     patience: &Patience,
 ) -> Result<Executed> {
     let mut requests = vec![request];
@@ -81,14 +81,15 @@ fn run(
     if server.keeps_streams.load(Ordering::Relaxed) {
         requests.push(Request::Close);
     }
-    let answer = pipeline(server, None, &requests, effect, patience)?;
+    let answer = pipeline(server, None, &requests, if_unanswered, patience)?;
     if let (Some(baton), 1) = (answer.baton, requests.len()) {
         server.keeps_streams.store(true, Ordering::Relaxed);
         // It would end by itself, later.
-        let _ = pipeline(server, Some(&baton), &[Request::Close], Effect::None, patience);
+        let _ = pipeline(server, Some(&baton), &[Request::Close], IfUnanswered::Harmless, patience);
     }
     let empty = || Error::new(Kind::Protocol, "the primary's answer is empty");
-    let Response { results, .. } = answer.results.into_iter().next().ok_or_else(empty)??;
+    let first = answer.results.into_iter().next().ok_or_else(empty)?;
+    let Response { results, .. } = first.map_err(|error| if_unanswered.undecodable(error))?;
     Ok(Executed { results: results.into_iter().map(as_counted).collect(), frame_no: None })
 }
 
@@ -102,33 +103,16 @@ fn pipeline(
     server: &Server,
     baton: Option<&str>,
     requests: &[Request<'_>],
-    effect: Effect,
+    if_unanswered: IfUnanswered,
     patience: &Patience,
 ) -> Result<hrana::Answer> {
-    let link = &server.link;
-    let encoding = Encoding::Json;
-    let body = hrana::pipeline(encoding, baton, requests)?;
-    let headers = link.headers(encoding.content_type())?;
-    let post =
-        Post { path: PATH, headers: &headers, body: &body, repeatable: effect == Effect::None };
-    let mut answer = link.post(&post, patience).map_err(|lost| {
-        // What does not speak HTTP is no primary, and did nothing.
-        let happened = lost.sent && lost.error.kind() != Kind::Protocol;
-        if happened { effect.unanswered(lost.error) } else { lost.error }
-    })?;
-    if answer.status() != 200 {
-        let refusal = link.http_refusal(&mut answer, true, turso::SERVER);
-        let passed_on = matches!(answer.status(), 500..=599) && answer.status() != 503;
-        return Err(if passed_on { effect.unanswered(refusal) } else { refusal });
+    let (encoding, path) = (Encoding::Json, PATH);
+    let pipeline =
+        Pipeline { encoding, path, baton, requests, if_unanswered, server: turso::SERVER };
+    match pipeline.send(&server.link, patience)? {
+        Came::Answer(answer) => Ok(answer),
+        Came::Unheard(refusal) => Err(refusal),
     }
-    if answer.content_type() != encoding.content_type() {
-        return Err(link.not_a_primary(&answer, turso::SERVER));
-    }
-    let most = link.max_answer();
-    let body = answer.read_to_end(most).map_err(|error| effect.unanswered(error))?;
-    let body = body.ok_or_else(|| effect.too_long(most))?;
-    let answer = hrana::answer(encoding, &body, requests, most);
-    answer.map_err(|error| effect.undecodable(error))?.ok_or_else(|| effect.too_long(most))
 }
 
 /// Turso's own server 0.6 says "nothing" of a database that is not in its log:
@@ -137,7 +121,7 @@ fn pipeline(
 pub(in crate::primary) fn check_empty(server: &Server, patience: &Patience) -> Result<()> {
     let ask = |sql: &str| -> Result<Option<Value>> {
         let statement = Statement { sql: sql.to_owned(), args: vec![] };
-        let executed = run(server, Request::Execute(&statement), Effect::None, patience)?;
+        let executed = run(server, Request::Execute(&statement), IfUnanswered::Harmless, patience)?;
         let row =
             executed.results.into_iter().next().and_then(|result| result.rows.into_iter().next());
         Ok(row.and_then(|row| row.into_iter().next()))

@@ -29,6 +29,10 @@ pub(crate) struct Answer {
     headers: http::HeaderMap,
     body: BodyReader<'static>,
     bytes: u64,
+    /// Bytes of the request's body.
+    request_bytes: usize,
+    /// What was read of the body ahead of time.
+    held: Option<Option<Vec<u8>>>,
     /// How long its reader waited for it.
     waited: Duration,
     peer: String,
@@ -38,6 +42,7 @@ pub(crate) struct Answer {
 impl Answer {
     pub(super) fn new(
         response: http::Response<ureq::Body>,
+        request_bytes: usize,
         peer: &str,
         patience: &Patience,
     ) -> Answer {
@@ -47,6 +52,8 @@ impl Answer {
             headers: head.headers,
             body: body.into_reader(),
             bytes: 0,
+            request_bytes,
+            held: None,
             waited: Duration::ZERO,
             peer: peer.to_owned(),
             patience: patience.clone(),
@@ -61,6 +68,20 @@ impl Answer {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
+    /// How the body is compressed, if it is.
+    pub fn encoding(&self) -> Option<&str> {
+        self.header("content-encoding")
+            .filter(|encoding| !encoding.eq_ignore_ascii_case("identity"))
+    }
+
+    /// Scheme, host and port that a redirection leads to.
+    pub fn redirects_to(&self) -> Option<String> {
+        let target = self.header("location")?.parse::<http::Uri>().ok()?;
+        let (scheme, host) = (target.scheme_str()?, target.host()?);
+        let port = target.port_u16().map_or(String::new(), |port| format!(":{port}"));
+        Some(format!("{scheme}://{host}{port}"))
+    }
+
     /// The type without its parameters, empty if there is none.
     pub fn content_type(&self) -> &str {
         let whole = self.header("content-type").unwrap_or("");
@@ -71,6 +92,11 @@ impl Answer {
     /// come.
     pub fn set_patience(&mut self, patience: &Patience) {
         self.patience = patience.clone();
+    }
+
+    /// Bytes of the body of the request that it answers.
+    pub fn request_bytes(&self) -> usize {
+        self.request_bytes
     }
 
     /// Bytes of the body read so far.
@@ -92,6 +118,9 @@ impl Answer {
 
     /// The rest of the body, if it is no longer than `limit`; None if it is.
     pub fn read_to_end(&mut self, limit: usize) -> Result<Option<Vec<u8>>> {
+        if let Some(held) = self.held.take() {
+            return Ok(held.filter(|body| body.len() <= limit));
+        }
         let mut all = Vec::new();
         let mut buffer = vec![0; 64 * 1024];
         loop {
@@ -101,6 +130,13 @@ impl Answer {
                 read => all.extend_from_slice(&buffer[..read]),
             }
         }
+    }
+
+    /// Reads the body, no longer than `limit`, so that it can be looked at
+    /// before somebody else reads it to its end.
+    pub fn look_ahead(&mut self, limit: usize) -> Result<&[u8]> {
+        let body = self.read_to_end(limit)?;
+        Ok(self.held.insert(body).as_deref().unwrap_or_default())
     }
 
     /// All waits together may last as long as the patience, and longer by what
