@@ -1,13 +1,14 @@
 //! sqld's replication log: the few small messages, and the frames, which are
 //! decoded one by one as the bytes arrive.
 //!
-//! Holds at most one frame. Does not check that frame numbers make sense, nor
-//! the checksum in the frame header (it is chained from a value that only the
+//! Holds at most one frame. Does not check that frame numbers follow each other
+//! (they can be added to and written down, though), nor the checksum in the frame header (it is chained from a value that only the
 //! server knows; the transport has its own).
 
 use prost::Message;
 
 use crate::error::{Error, Kind, Result};
+use crate::position::Position;
 use crate::proto::grpc_web::{Decoder, Event, Status};
 use crate::units::{FrameNo, PAGE_SIZE, PageImage, PageNo};
 
@@ -71,11 +72,16 @@ pub fn hello(message: &[u8]) -> Result<Hello> {
     if hello.log_id.is_empty() {
         return Err(protocol("the primary's hello does not name its log"));
     }
-    Ok(Hello {
-        log_id: hello.log_id,
-        session_token,
-        head: hello.current_replication_index.map(FrameNo),
-    })
+    let head = hello.current_replication_index.map(possible).transpose()?;
+    Ok(Hello { log_id: hello.log_id, session_token, head })
+}
+
+/// No log has so many frames that they could not be counted any more.
+fn possible(frame_no: u64) -> Result<FrameNo> {
+    match FrameNo(frame_no) {
+        frame if frame < Position::MAX_FRAME => Ok(frame),
+        _ => Err(protocol(format!("the primary's log has no frame {frame_no}"))),
+    }
 }
 
 /// One frame of the log: a page as it is from this frame on.
@@ -349,7 +355,7 @@ fn parse_data(data: &[u8]) -> Result<Frame<'_>> {
         return Err(protocol(format!("the primary's frame {frame_no} is for page 0")));
     }
     Ok(Frame {
-        frame_no: FrameNo(frame_no),
+        frame_no: possible(frame_no)?,
         page: PageNo(page),
         size_after: u32::from_le_bytes([s0, s1, s2, s3]),
         image,

@@ -5,6 +5,8 @@
 //! and no more than one is held. Knows nothing of what a revision means: to a
 //! client it is opaque text.
 
+use std::collections::BTreeMap;
+
 use prost::Message;
 
 use crate::error::{Error, Kind, Result};
@@ -124,6 +126,8 @@ pub struct Reader {
     partial: Vec<u8>,
     size: Option<u32>,
     page: PageData,
+    /// Which pages have come: 64 of them in each number.
+    seen: BTreeMap<u32, u64>,
 }
 
 impl Reader {
@@ -206,7 +210,15 @@ impl Reader {
         self.image()?;
         match u32::try_from(self.page.page_id) {
             // Pages are counted from 0 there.
-            Ok(id) if id < size => Ok(Part::Page(PageNo(id + 1))),
+            Ok(id) if id < size => {
+                // Or an answer could go on for ever.
+                let (seen, bit) = (self.seen.entry(id / 64).or_default(), 1 << (id % 64));
+                if *seen & bit != 0 {
+                    return Err(broken(&format!("page {} comes twice", id + 1)));
+                }
+                *seen |= bit;
+                Ok(Part::Page(PageNo(id + 1)))
+            }
             _ => Err(broken(&format!(
                 "page id {} is beyond the size of {size} pages",
                 self.page.page_id

@@ -28,6 +28,10 @@ const BATCH: u64 = 1024;
 /// A primary that keeps forgetting us is not asked more often than this.
 const MAX_HELLOS: u32 = 4;
 
+/// A pull takes up what broke off, and takes snapshots, no more often than this:
+/// a log that grows by a frame for each of them would never be read to its end.
+const MAX_ROUNDS: u32 = 1000;
+
 /// A file that has a position is brought forward by stretches of this many
 /// frames, each shown when it is complete.
 const WINDOW_FRAMES: u64 = 32 * 1024;
@@ -43,6 +47,7 @@ struct Pull {
     over: bool,
     /// Where the last answer that broke off was taken up again.
     resumed_at: Option<u64>,
+    rounds: u32,
     hellos: u32,
     /// The head as a hello of this very pull told it.
     head: Option<u64>,
@@ -121,6 +126,7 @@ pub(super) fn open(sqld: Arc<Sqld>, from: Option<Position>, patience: &Patience)
         kept: false,
         over,
         resumed_at: None,
+        rounds: 0,
         hellos,
         head,
         bytes,
@@ -251,6 +257,11 @@ impl Pull {
         patience: &'p Patience,
         retry: &mut Option<Backoff<'p>>,
     ) -> Result<Moved> {
+        self.rounds += u32::from(!matches!(refusal, Refusal::NoSnapshot));
+        if self.rounds > MAX_ROUNDS {
+            let text = "the primary's log comes in too many pieces to be read in one pull";
+            return Err(Error::new(Kind::Protocol, text));
+        }
         match refusal {
             Refusal::NoHello => self.hello_again(patience),
             Refusal::NeedSnapshot => {
