@@ -36,6 +36,21 @@ pub trait Table {
     fn acts(&self) -> bool {
         false
     }
+
+    /// What is told of the end of a local transaction, for a table that is
+    /// created in one.
+    fn transaction(&self) -> Option<&dyn LocalTransaction> {
+        None
+    }
+}
+
+/// Takes part in a transaction of the connection (sqlite.org/vtab.html 2.17).
+pub trait LocalTransaction {
+    /// It is about to be committed; an error undoes it instead.
+    fn commit(&self) -> Result<()>;
+
+    /// It was undone.
+    fn undone(&self);
 }
 
 /// Rows, one after another.
@@ -88,7 +103,7 @@ impl Cursor {
 const VTAB_DIRECTONLY: c_int = 3;
 const CONSTRAINT_EQ: u8 = 2;
 
-static MODULE: sqlite3_module = sqlite3_module {
+const EPONYMOUS: sqlite3_module = sqlite3_module {
     iVersion: 0,
     // No xCreate: the table is eponymous only (sqlite.org/vtab.html 2.1.2).
     xCreate: None,
@@ -116,8 +131,72 @@ static MODULE: sqlite3_module = sqlite3_module {
     xShadowName: None,
 };
 
+static MODULE: sqlite3_module = EPONYMOUS;
+
+/// For tables that are created, to take part in the transaction that they are
+/// created in.
+static IN_TRANSACTION: sqlite3_module = sqlite3_module {
+    xCreate: Some(create_table),
+    xDestroy: Some(disconnect),
+    xBegin: Some(local_begin),
+    xSync: Some(local_commit),
+    xCommit: Some(local_begin),
+    xRollback: Some(local_rollback),
+    ..EPONYMOUS
+};
+
+/// Another function than `connect`: with the same one, the table would be there
+/// without being created, and could not be dropped (sqlite.org/vtab.html 2.1.2).
+unsafe extern "C" fn create_table(
+    db: *mut sqlite3,
+    aux: *mut c_void,
+    argc: c_int,
+    argv: *const *const c_char,
+    instance: *mut *mut sqlite3_vtab,
+    message: *mut *mut c_char,
+) -> c_int {
+    let created = guard(|| {
+        // Kept apart from `connect` also by an optimizer.
+        let argc = std::hint::black_box(argc);
+        // SAFETY: inside xCreate, which is called as xConnect is.
+        Ok(unsafe { connect(db, aux, argc, argv, instance, message) })
+    });
+    created.unwrap_or(rc::ERROR)
+}
+
+/// Nothing happens here: what there is to do is done before, in xSync, where an
+/// error still undoes the transaction.
+unsafe extern "C" fn local_begin(_instance: *mut sqlite3_vtab) -> c_int {
+    rc::OK
+}
+
+unsafe extern "C" fn local_commit(instance: *mut sqlite3_vtab) -> c_int {
+    // SAFETY: an instance of ours.
+    let done = guard(|| unsafe {
+        let table = &*(*instance.cast::<Instance>()).table;
+        table.transaction().map_or(Ok(()), LocalTransaction::commit)
+    });
+    match done {
+        Ok(()) => rc::OK,
+        // SAFETY: an instance of ours.
+        Err(error) => unsafe { report(instance, &error) },
+    }
+}
+
+unsafe extern "C" fn local_rollback(instance: *mut sqlite3_vtab) -> c_int {
+    guard_quietly(|| {
+        // SAFETY: an instance of ours.
+        let table = unsafe { &*(*instance.cast::<Instance>()).table };
+        if let Some(transaction) = table.transaction() {
+            transaction.undone();
+        }
+    });
+    rc::OK
+}
+
 /// Adds a table to the connection; it is dropped with the connection.
 pub fn create(db: HostDb, table: Box<dyn Table>) -> Result<()> {
+    let module = if table.transaction().is_some() { &IN_TRANSACTION } else { &MODULE };
     let name = table.name();
     let c_name = CString::new(name).expect("BUG: table names are literals without NUL");
     let table = Box::into_raw(Box::new(table));
@@ -127,7 +206,7 @@ pub fn create(db: HostDb, table: Box<dyn Table>) -> Result<()> {
         sqlite!(create_module_v2(
             db.handle(),
             c_name.as_ptr(),
-            &MODULE,
+            module,
             table.cast::<c_void>(),
             Some(destroy),
         ))

@@ -61,6 +61,11 @@ impl Replica {
         self.process != std::process::id()
     }
 
+    /// Whether a transaction on the primary goes with a local one.
+    pub fn has_local_transactions(&self) -> bool {
+        self.options.local_transactions
+    }
+
     /// Whether results in JSON have integers as text.
     pub fn integers_as_text(&self) -> bool {
         self.options.integers_as_text

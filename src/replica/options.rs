@@ -50,6 +50,8 @@ pub struct Options {
     pub token_over_http: bool,
     /// Results in JSON have integers as text.
     pub integers_as_text: bool,
+    /// A transaction on the primary goes with a local one.
+    pub local_transactions: bool,
     /// The name under which a database in memory is shared in the process.
     pub share: Option<String>,
 }
@@ -75,6 +77,7 @@ impl Default for Options {
             token_file: None,
             token_over_http: false,
             integers_as_text: false,
+            local_transactions: true,
             share: None,
         }
     }

@@ -1,6 +1,7 @@
 //! The table of SQL functions, and their bodies.
 
 use super::arguments::{frame_no, optional_text, seconds, text, values};
+use super::local_transaction::{tie, untie};
 use super::permit::{Effect, Lock};
 use super::values::{from_json, statements_of};
 use super::{Connection, json, let_go, options};
@@ -354,21 +355,39 @@ fn begin(connection: &Connection, args: &[Argument]) -> Result<Output> {
     if mode != Mode::Read {
         connection.permit(Effect::Writes)?;
     }
-    connection.with_replica(|replica| replica.begin(mode))?;
+    let local = connection.with_replica(|replica| {
+        replica.begin(mode)?;
+        Ok(replica.has_local_transactions())
+    })?;
+    if local {
+        tie(connection);
+    }
     Ok(Output::Null)
 }
 
 /// `replica_commit()`: JSON, where it is to be found.
 fn commit(connection: &Connection, _: &[Argument]) -> Result<Output> {
-    let arrival = connection.with_replica(Replica::commit)?;
+    let arrival = connection.with_replica(Replica::commit);
+    untie_if_over(connection);
+    let arrival = arrival?;
     connection.host.refresh_schema();
     Ok(Output::Json(json::commit(&arrival)))
 }
 
 /// `replica_rollback()`
 fn rollback(connection: &Connection, _: &[Argument]) -> Result<Output> {
-    connection.with_replica(Replica::rollback)?;
+    let done = connection.with_replica(Replica::rollback);
+    untie_if_over(connection);
+    done?;
     Ok(Output::Null)
+}
+
+/// A commit that was not sent leaves the transaction open.
+fn untie_if_over(connection: &Connection) {
+    let state = connection.with_replica(|replica| Ok(replica.transaction_state()));
+    if state.is_ok_and(|state| state == "none") {
+        untie(connection);
+    }
 }
 
 /// `replica_wait(frame_no [, timeout_s])`: the last frame that the file holds.

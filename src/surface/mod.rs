@@ -5,6 +5,7 @@ mod arguments;
 mod batch;
 mod functions;
 mod json;
+mod local_transaction;
 mod once;
 pub mod options;
 mod permit;
@@ -20,6 +21,7 @@ use std::rc::Rc;
 
 use parking_lot::Mutex;
 
+use self::local_transaction::Tie;
 use self::permit::Lock;
 use crate::error::{Error, Kind, Result};
 use crate::host::{HostDb, aggregate, function, vtab};
@@ -31,6 +33,8 @@ pub struct Connection {
     host: HostDb,
     replica: RefCell<Option<Replica>>,
     lock: Cell<Lock>,
+    /// The local transaction that goes with the one on the primary.
+    tie: Cell<Tie>,
     /// The last error in parts, as JSON.
     error: RefCell<Option<String>>,
 }
@@ -119,6 +123,7 @@ pub fn register(host: HostDb) -> Result<()> {
         host,
         replica: RefCell::default(),
         lock: Cell::default(),
+        tie: Cell::default(),
         error: RefCell::default(),
     });
     for function in functions::ALL {
@@ -142,6 +147,7 @@ pub fn register(host: HostDb) -> Result<()> {
     }
     vtab::create(host, Box::new(query_table::QueryTable::new(connection.clone())))?;
     vtab::create(host, Box::new(query_table::WriteTable::new(connection.clone())))?;
+    vtab::create(host, Box::new(local_transaction::OpenTransaction(connection.clone())))?;
     vtab::create(host, Box::new(schema_table::SchemaTable(connection.clone())))?;
     vtab::create(host, Box::new(status_table::StatusTable(connection)))
 }

@@ -143,6 +143,13 @@ pub const ATTACH: &[Known<Options>] = &[
         read: |options, value| set(&mut options.integers_as_text, integers(value)),
     },
     Known {
+        name: "local_transactions",
+        default: "true",
+        help: "`replica_begin` opens a local transaction too, and whoever ends it (a pool, `COMMIT`) \
+               ends the one on the primary; false leaves them apart",
+        read: |options, value| set(&mut options.local_transactions, boolean(value)),
+    },
+    Known {
         name: "share",
         default: "–",
         help: "for a connection on `:memory:`: all connections of the process that give this name \
@@ -330,7 +337,7 @@ mod tests {
             "namespace": "n", "timeout": 3, "busy_timeout": 0, "ca_file": "/c", "max_answer": 64,
             "on_reset": "error", "protocol": "sqld", "first_sync": false, "trusted_schema": true,
             "writes": false, "new_primary": true, "token_file": "/t", "token_over_http": true,
-            "on_schema": "publish", "integers": "text", "share": "s"}"#;
+            "on_schema": "publish", "integers": "text", "local_transactions": false, "share": "s"}"#;
         let expected = Options {
             sync_interval: Some(Duration::from_millis(500)),
             live: true,
@@ -350,6 +357,7 @@ mod tests {
             token_file: Some("/t".into()),
             token_over_http: true,
             integers_as_text: true,
+            local_transactions: false,
             share: Some("s".into()),
         };
         assert_eq!(parse(ATTACH, json), Ok(expected));

@@ -12,7 +12,8 @@ const { Statement } = require("./statement.cjs");
 const isInMemory = (path) => /^(?:file:)?:memory:/.test(path) || path === "";
 
 function attachOptions(options) {
-  const given = { ...options.replica, read_your_writes: options.readYourWrites ?? true };
+  // The transaction on the primary is ended here, and by nobody else.
+  const given = { local_transactions: false, ...options.replica, read_your_writes: options.readYourWrites ?? true };
   if (options.syncPeriod) given.sync_interval = options.syncPeriod;
   if (options.namespace) given.namespace = options.namespace;
   if (options.offline) given.offline = true;

@@ -26,6 +26,8 @@ def connect(database, timeout=5.0, detect_types=0, isolation_level="DEFERRED", c
         if value:
             given[name] = value
     given.setdefault("busy_timeout", timeout)
+    # This module ends the transaction on the primary by itself.
+    given.setdefault("local_transactions", False)
     keywords = dict(timeout=timeout, detect_types=detect_types, isolation_level=isolation_level,
                     check_same_thread=check_same_thread, cached_statements=cached_statements, uri=uri)
     connection = _connection_class(binding if sync_url is not None else "sqlite3")(database, **keywords)

@@ -74,8 +74,8 @@ impl Replica {
                 open.remote.rollback();
                 Ok(())
             }
-            OpenState::Lost => Ok(()),
-            OpenState::None => Err(nothing_open()),
+            // Pools roll back to be sure.
+            OpenState::Lost | OpenState::None => Ok(()),
             batch @ OpenState::Batch(_) => {
                 self.open.replace(batch);
                 Err(batch_is_running())
