@@ -23,6 +23,8 @@ DIST_BUILD    = cargo build --locked --profile dist
 DIST_LIBRARY  = $(TARGET)/dist/$(BUILT)
 endif
 TARGET    := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
+# Suites that run a second time, on replicas in memory.
+IN_MEMORY := writes transactions histories batch live
 SOURCES   := Cargo.toml Cargo.lock build.rs $(shell find src -name '*.rs')
 
 # bindgen (a build dependency) wants libclang and gcc's own C headers.
@@ -46,6 +48,7 @@ demo: $(EXTENSION) $(SQLD) $(SHELL_OK) ## the session of the README against a re
 
 test: $(SQLD) $(TURSODB) $(FRONTS) $(SHELL_OK) ## all tests, against a real sqld, a real Turso server and the real sqlite3 shell
 	cargo test --locked --no-fail-fast --features fault-points
+	REPLICA_TEST_IN_MEMORY=1 cargo test --locked --no-fail-fast --features fault-points $(IN_MEMORY:%=--test %)
 
 test-hosts: $(EXTENSION) $(SQLD) $(SHELL_OK) ## one story in every language; installs hosts (by apt if root). HOSTS="php go"
 	@$(PYTHON) tests/hosts/run.py --extension $(EXTENSION) $(HOSTS)

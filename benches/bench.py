@@ -159,6 +159,19 @@ def growth():
         sqld.close()
 
 
+def in_memory():
+    """First syncs without a file beside those into one, each in turn."""
+    for megabytes in (1, 10, 100):
+        sqld = Sqld("--max-log-size", "100000")
+        fill(sqld, megabytes, 1)
+        memory, file = [], []
+        for _ in range(ROUNDS):
+            memory.append(child("first_sync_in_memory", sqld.url)["seconds"])
+            file.append(child("first_sync", sqld.url)["seconds"])
+        TABLE.add(f"first sync in memory, {megabytes} MB", spread(memory, digits=3), "a file " + spread(file, digits=3), f"{median(memory) / median(file):.2f}x", "")
+        sqld.close()
+
+
 def catch_up():
     """200 000 frames that rewrite the same pages again and again."""
     sqld = Sqld("--max-log-size", "100000")
@@ -272,7 +285,7 @@ def scale():
     sqld.close()
 
 
-CASES = [bootstrap_log, bootstrap_default, bootstrap_indexed, bootstrap_turso, growth, catch_up, latency, round_trips, point_select, lag, flood, scale]
+CASES = [bootstrap_log, bootstrap_default, bootstrap_indexed, bootstrap_turso, growth, in_memory, catch_up, latency, round_trips, point_select, lag, flood, scale]
 
 
 def main():

@@ -71,6 +71,17 @@ def first_sync():
     report(seconds, rows=rows)
 
 
+def first_sync_in_memory():
+    """The same without a file."""
+    import apsw  # noqa: F401
+
+    start = time.perf_counter()
+    connection = open_replica(":memory:")
+    seconds = time.perf_counter() - start
+    rows = connection.execute("SELECT count(*) FROM t").fetchone()[0]
+    report(seconds, rows=rows)
+
+
 def first_sync_peer():
     import libsql_experimental  # noqa: F401
 

@@ -12,6 +12,7 @@ pub mod compare;
 pub mod front;
 pub mod made_up;
 pub mod masking;
+pub mod memory;
 pub mod net;
 pub mod proxy;
 pub mod pull_updates;

@@ -2,12 +2,12 @@
 //! stays open.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-use super::extension;
+use super::{extension, memory};
 
 /// No script and no statement of a test takes this long.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -32,6 +32,7 @@ pub fn command(db: &Path) -> Command {
 /// Runs a script in a plain shell on `db`. To load the extension, start the
 /// script with `load()`.
 pub fn shell(db: &Path, script: &str) -> Output {
+    memory::mirror(db);
     shell_in(command(db), script)
 }
 
@@ -134,6 +135,8 @@ pub struct Shell {
     stdin: Option<ChildStdin>,
     lines: Receiver<String>,
     asked: u32,
+    /// The database that it was opened on, with the extension.
+    loaded: Option<PathBuf>,
 }
 
 impl Shell {
@@ -162,13 +165,16 @@ impl Shell {
                 line.clear();
             }
         });
-        Shell { child, stdin, lines, asked: 0 }
+        Shell { child, stdin, lines, asked: 0, loaded: None }
     }
 
     /// A shell with the extension loaded, nothing attached.
     pub fn loaded(db: &Path) -> Shell {
-        let mut shell = Shell::plain(db);
+        let mut shell =
+            Shell::plain(if memory::is_asked_for() { Path::new(":memory:") } else { db });
         shell.run(load().trim_end());
+        memory::remember(db, shell.stdin.as_ref().expect("an open shell"));
+        shell.loaded = Some(db.to_owned());
         shell
     }
 
@@ -260,6 +266,10 @@ impl Shell {
 
     /// Ends the shell as a user does; everything it holds is closed.
     pub fn close(mut self) {
+        if let Some(db) = self.loaded.take() {
+            memory::mirror(&db);
+            memory::forget(&db);
+        }
         drop(self.stdin.take());
         let code = wait(&mut self.child);
         let rest: Vec<String> = self.lines.iter().collect();
