@@ -74,6 +74,10 @@ def wheel(folder):
     code = ("import sqlite3, sqlite_replica; db = sqlite3.connect(':memory:'); sqlite_replica.load(db); "
             "print(db.execute('SELECT replica_version()').fetchone()[0], sqlite_replica.loadable_path())")
     assert output(python, "-c", code, cwd=folder).split()[1] == path
+    code = ("import importlib.metadata as m; names = [e.name for e in m.distribution('sqlite-replica').entry_points]; "
+            "print(*sorted(names))")
+    assert output(python, "-c", code, cwd=folder) == "sqlite-replica sqlite.aioreplica sqlite.replica"
+    assert "keeps FILE" in output(folder / "venv" / "bin" / "sqlite-replica", "--help", cwd=folder)
     tells_the_story([python, *hosts.story("python_stdlib.py")], path)
     output(python, "-m", "pip", "uninstall", "--quiet", "--yes", "sqlite-replica")
     assert not Path(path).parent.exists()
@@ -97,6 +101,7 @@ def npm(folder):
     """
     (folder / "use.mjs").write_text(code)
     version, path = output(node, "--no-warnings", "use.mjs", cwd=folder).split()
+    assert output(node, folder / "node_modules" / ".bin" / "sqlite-replica", cwd=folder) == path
     assert re.fullmatch(r"v\d+\.\d+\.\d+", version) and Path(path).is_relative_to(folder), path
     tells_the_story([node, "--no-warnings", *hosts.story("node_builtin.mjs")], path)
     return None
