@@ -143,7 +143,7 @@ impl Replica {
             let _ = sender.send(open(&primary, before, &patience));
         });
         if let Ok(thread) = thread {
-            inner.owed = None;
+            (inner.owed, inner.used) = (None, Some(Instant::now()));
             inner.stream = Stream::Opening(Opening { opened, closing, thread: Some(thread) });
             let idle: Arc<dyn reaper::Idle> = slot.clone();
             reaper::watch(Arc::downgrade(&idle));

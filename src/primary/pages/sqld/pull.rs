@@ -33,8 +33,10 @@ const MAX_HELLOS: u32 = 4;
 const MAX_ROUNDS: u32 = 1000;
 
 /// A file that has a position is brought forward by stretches of this many
-/// frames, each shown when it is complete.
-const WINDOW_FRAMES: u64 = 32 * 1024;
+/// frames, each shown when it is complete. With the rest of a transaction that
+/// the last one may belong to, they fit the buffer of pages, so no lock is held
+/// while they come.
+const WINDOW_FRAMES: u64 = 3 * 1024;
 
 struct Pull {
     sqld: Arc<Sqld>,
