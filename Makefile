@@ -35,7 +35,7 @@ export SQLD   := $(TOOLS)/sqld
 export TURSODB
 export PYTHON := $(TOOLS)/venv/bin/python
 
-.PHONY: build help demo test test-hosts test-suites test-versions soak dist test-dist cross test-cross check bench bench-plot symbols env clean distclean
+.PHONY: build help demo primary test test-hosts test-suites test-versions soak dist test-dist cross test-cross check bench bench-plot symbols env clean distclean
 
 build: $(EXTENSION) ## build dist/replica.so (release); the default
 	@echo "$(EXTENSION) is up to date; 'make help' lists the other targets"
@@ -45,6 +45,9 @@ help: ## list the targets
 
 demo: $(EXTENSION) $(SQLD) $(SHELL_OK) ## the session of the README against a real local sqld
 	@tests/demo.sh $(EXTENSION)
+
+primary: $(EXTENSION) $(SQLD) ## a primary to play with, with the README's table; stays until Ctrl-C. PORT=8080
+	@tests/primary.sh $(PORT)
 
 test: $(SQLD) $(TURSODB) $(FRONTS) $(SHELL_OK) ## all tests, against a real sqld, a real Turso server and the real sqlite3 shell
 	cargo test --locked --no-fail-fast --features fault-points

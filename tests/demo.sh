@@ -68,3 +68,10 @@ PRAGMA integrity_check;
 INSERT INTO orders(item) VALUES ('stray');
 SQL
 grep -q 'attempt to write a readonly database' output
+cat <<'TEXT'
+
+That was all on this machine, and it is gone now. What next:
+  make primary     a primary that stays, to type the same by hand (README, "Sixty seconds")
+  docs/hosts.md    the same in your language
+  docs/recipes.md  cron, many processes, backups, tokens
+TEXT

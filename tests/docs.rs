@@ -54,6 +54,11 @@ fn hosts() {
 }
 
 #[test]
+fn operating() {
+    run("docs/operating.md");
+}
+
+#[test]
 fn security() {
     run("SECURITY.md");
 }
