@@ -5,7 +5,8 @@
 -- Edit the URL of your primary, the path of the library, and the .import line
 -- (here the script writes a small file of its own first). An error names the
 -- row, and nothing is applied. For one transaction per day rather than one in
--- all, add GROUP BY day.
+-- all, add GROUP BY day: a primary ends one that takes more than 5 seconds
+-- while another writer waits for it.
 
 .bail on
 .load ./dist/replica

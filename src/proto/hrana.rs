@@ -359,7 +359,12 @@ impl From<SqlError> for Error {
                 Kind::RemoteBusy,
                 format!("the primary is busy with another writer: {message}"),
             ),
-            "STREAM_EXPIRED" | "TRANSACTION_TIMEOUT" | "TRANSACTION_BUSY" => steps::lost(message),
+            // "Begin it again" alone would send people round in circles.
+            "TRANSACTION_TIMEOUT" => steps::lost(message).and(
+                "it was open for more than 5 s while another writer waited, so make it smaller \
+                 (a batch: GROUP BY)",
+            ),
+            "STREAM_EXPIRED" | "TRANSACTION_BUSY" => steps::lost(message),
             "BLOCKED" | "SQL_BLOCKED" => {
                 Error::new(Kind::Auth, format!("the primary does not allow this: {message}"))
             }
