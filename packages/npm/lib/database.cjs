@@ -67,7 +67,7 @@ class Database {
 
   // BEGIN READONLY is a snapshot of the file, which needs no network.
   control(what) {
-    const isSnapshot = this.native.inTransaction;
+    const isSnapshot = this.#inSnapshot();
     if (this.primary !== null && !isSnapshot && !(what.kind === "begin" && what.name === "READONLY")) {
       return this.primary.control(what);
     }
@@ -79,8 +79,13 @@ class Database {
     attempt(() => this.native.exec(text));
   }
 
+  // The extension begins a local transaction beside the primary's; that is none of ours.
+  #inSnapshot() {
+    return this.native.inTransaction && !this.primary?.inTransaction;
+  }
+
   refuseInSnapshot({ kind }) {
-    if (this.native.inTransaction && kind !== "read") {
+    if (this.#inSnapshot() && kind !== "read") {
       throw new SqliteError("attempt to write in a read-only transaction", "SQLITE_READONLY");
     }
   }

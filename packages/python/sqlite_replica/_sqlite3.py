@@ -180,12 +180,12 @@ class Connection(Replica, sqlite3.Connection):
         return self._primary.in_transaction if self._primary else super().in_transaction
 
     def commit(self):
-        super().commit()
         self._end("commit")
+        super().commit()
 
     def rollback(self):
-        super().rollback()
         self._end("rollback")
+        super().rollback()
 
     def close(self):
         self._abandon()
