@@ -158,14 +158,18 @@ fn missing(method: &str) -> Error {
 }
 
 fn failed(what: &str, code: c_int) -> Error {
-    let cause = match code & 0xff {
+    Error::new(Kind::Local, format!("{what}: {}", cause(code)))
+}
+
+/// What a result code of a VFS means.
+pub(super) fn cause(code: c_int) -> String {
+    match code & 0xff {
         13 => "the disk is full".to_owned(),
         8 => "the file is read-only".to_owned(),
         // The whole code of a VFS in memory: SQLITE_IOERR_NOMEM.
         10 if code == rc::IOERR_NOMEM => "there is no memory left".to_owned(),
         _ => with_cause(code, format!("the file system reported an error (SQLite code {code})")),
-    };
-    Error::new(Kind::Local, format!("{what}: {cause}"))
+    }
 }
 
 /// The log of an open connection.

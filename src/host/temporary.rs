@@ -5,7 +5,7 @@ use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr;
 
 use super::api::{random_u32, rc};
-use super::file::{Bytes, sqlite3_file};
+use super::file::{Bytes, cause, sqlite3_file};
 use crate::error::{Error, Kind, Result};
 
 /// `sqlite3_vfs` as far as `xOpen` (sqlite.org/c3ref/vfs.html).
@@ -59,10 +59,10 @@ impl TemporaryFile {
         // SAFETY: `pointer` is the memory of the file, whose methods xOpen sets
         // if there is something to close.
         let Some(bytes) = (unsafe { Bytes::new(pointer) }) else {
-            return Err(cannot(&format!("SQLite code {code}")));
+            return Err(cannot(&cause(code)));
         };
         let file = TemporaryFile { bytes, _file: file, _name: name };
-        if code == rc::OK { Ok(file) } else { Err(cannot(&format!("SQLite code {code}"))) }
+        if code == rc::OK { Ok(file) } else { Err(cannot(&cause(code))) }
     }
 
     pub fn read(&self, buffer: &mut [u8], at: u64) -> Result<()> {
