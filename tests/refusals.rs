@@ -291,3 +291,65 @@ fn a_server_that_says_when_to_come_again_is_asked_again_then() {
     assert!(error.contains("answered 429"), "{error}");
     assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
 }
+
+#[test]
+fn no_piece_of_a_batch_is_larger_than_a_gateway_takes() {
+    let sqld = Sqld::start();
+    sqld.execute(TABLE);
+    for json_only in [true, false] {
+        let upstream = sqld.address();
+        let server = FakeServer::start(move |request| {
+            if request.body.len() > 1_000_000 {
+                return http_answer("413 Payload Too Large", HTML, b"");
+            }
+            let unheard = json_only && request.path.contains("protobuf");
+            match unheard || request.path.ends_with("/LogEntries") {
+                true => http_answer("404 Not Found", "", b""),
+                false => forward(request, upstream),
+            }
+        });
+        let (_folder, db) = empty_place();
+        let mut shell = Shell::attached(&db, &server.url());
+        for (rows, value) in [
+            (30_000, "n"),
+            (40, "printf('%.*c', 100000, 'x')"),
+            (6, "printf('%.*c', 600000, 'x')"),
+            (12, "zeroblob(200000)"),
+            (20, "replace(printf('%.*c', 60000, 'x'), 'x', char(1))"),
+        ] {
+            let batch = format!(
+                "WITH r(n) AS (VALUES(1) UNION ALL SELECT n + 1 FROM r WHERE n < {rows}) \
+                 SELECT replica_batch('INSERT INTO t(v) VALUES (?)', {value}) ->> 'count' FROM r"
+            );
+            assert_eq!(shell.run(&batch), rows.to_string(), "{value}, json: {json_only}");
+        }
+        let sent = server.requests();
+        let longest = sent.iter().map(|request| request.body.len()).max();
+        println!("json: {json_only}: {} requests, the longest has {longest:?}", sent.len());
+    }
+}
+
+#[test]
+fn an_encryption_key_goes_with_each_request_and_is_shown_nowhere() {
+    let sqld = Sqld::start();
+    sqld.execute(TABLE);
+    let upstream = sqld.address();
+    let server = FakeServer::start(move |request| match request.header("x-turso-encryption-key") {
+        Some("S3CR3TK3Y") if !is_marked(request) => forward(request, upstream),
+        key => {
+            let said = format!("{{\"error\":\"bad {}\"}}", key.unwrap_or("none"));
+            http_answer("400 Bad Request", JSON, said.as_bytes())
+        }
+    });
+    let (_folder, db) = empty_place();
+    let mut shell = Shell::loaded(&db);
+    let options = r#"{"encryption_key":"S3CR3TK3Y","timeout":3}"#;
+    shell.run(&format!("SELECT replica_attach('{}', NULL, '{options}')", server.url()));
+    shell.run("SELECT replica_write('INSERT INTO t(v) VALUES (1)')");
+    let error = shell.error(WRITES[0]);
+    let status = shell.run("SELECT * FROM replica_status");
+    assert!(error.contains("bad") && !error.contains("S3CR3TK3Y"), "{error}");
+    assert!(!status.contains("S3CR3TK3Y"), "{status}");
+    let sidecar = std::fs::read_to_string(format!("{}-replica", db.display())).expect("notes");
+    assert!(!sidecar.contains("S3CR3TK3Y"), "{sidecar}");
+}

@@ -67,6 +67,7 @@ impl Replica {
             namespace: options.namespace.clone(),
             ca_file: options.ca_file.clone(),
             max_answer: options.max_answer,
+            encryption_key: super::credentials::encryption_key(&endpoint, &options)?,
         };
         let protocol = options.protocol.as_deref().unwrap_or("auto");
         let followed =

@@ -23,6 +23,9 @@ const VARIABLES: [Variables; 2] = [
 /// Hosts that the tokens of the environment may go to besides.
 const HOSTS: &str = "REPLICA_HOSTS";
 
+/// The key of a database that Turso keeps encrypted.
+const ENCRYPTION_KEY: &str = "TURSO_DB_REMOTE_ENCRYPTION_KEY";
+
 /// Far more than a URL and a token take.
 const MAX_FILE: u64 = 64 * 1024;
 
@@ -63,6 +66,22 @@ impl Credentials {
             _ => error,
         }
     }
+}
+
+/// The key of the options, or that of the environment if the environment names
+/// this primary, too.
+pub fn encryption_key(endpoint: &Endpoint, options: &Options) -> Result<Option<String>> {
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let key = options.encryption_key.clone().or_else(|| {
+        let mut named = VARIABLES.iter().filter_map(|variables| variable(variables.url));
+        let is_named = named
+            .any(|url| Endpoint::parse(&url).is_ok_and(|beside| beside.is_same_server(endpoint)));
+        is_named.then(|| variable(ENCRYPTION_KEY)).flatten()
+    });
+    if key.is_some() {
+        check_way(endpoint, options)?;
+    }
+    Ok(key)
 }
 
 /// Refuses to show a token to everybody on the way.

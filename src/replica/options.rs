@@ -31,6 +31,8 @@ pub struct Options {
     /// For each wait on a local lock.
     pub busy_timeout: Duration,
     pub ca_file: Option<PathBuf>,
+    /// Of a database that the primary keeps encrypted.
+    pub encryption_key: Option<String>,
     /// Bytes that an answer to SQL may take in memory.
     pub max_answer: usize,
     pub on_reset: OnReset,
@@ -66,6 +68,7 @@ impl Default for Options {
             timeout: Duration::from_secs(30),
             busy_timeout: Duration::from_secs(5),
             ca_file: None,
+            encryption_key: None,
             max_answer: 32 * MB,
             on_reset: OnReset::Auto,
             protocol: None,

@@ -67,6 +67,12 @@ pub const ATTACH: &[Known<Options>] = &[
         read: |options, value| set(&mut options.ca_file, text(value).map(PathBuf::from).map(Some)),
     },
     Known {
+        name: "encryption_key",
+        default: "`TURSO_DB_REMOTE_ENCRYPTION_KEY`",
+        help: "key of a database that Turso encrypts; sent with each request, shown nowhere",
+        read: |options, value| set(&mut options.encryption_key, text(value).map(Some)),
+    },
+    Known {
         name: "max_answer",
         default: "32",
         help: "MB that an answer to `replica_write` or `replica_query` may take in memory",
@@ -334,7 +340,7 @@ mod tests {
     #[test]
     fn all_options_are_read() {
         let json = r#"{"sync_interval": 0.5, "live": 1, "read_your_writes": false,
-            "namespace": "n", "timeout": 3, "busy_timeout": 0, "ca_file": "/c", "max_answer": 64,
+            "namespace": "n", "timeout": 3, "busy_timeout": 0, "ca_file": "/c", "max_answer": 64, "encryption_key": "k",
             "on_reset": "error", "protocol": "sqld", "first_sync": false, "trusted_schema": true,
             "writes": false, "new_primary": true, "token_file": "/t", "token_over_http": true,
             "on_schema": "publish", "integers": "text", "local_transactions": false, "share": "s"}"#;
@@ -347,6 +353,7 @@ mod tests {
             busy_timeout: Duration::ZERO,
             ca_file: Some("/c".into()),
             max_answer: 64 * MB,
+            encryption_key: Some("k".into()),
             on_reset: OnReset::Error,
             protocol: Some("sqld".into()),
             first_sync: false,

@@ -45,11 +45,13 @@ pub struct ConnectOptions {
     pub ca_file: Option<PathBuf>,
     /// Bytes that an answer to SQL may take.
     pub max_answer: usize,
+    /// Of a database that the primary keeps encrypted: a secret, like the token.
+    pub encryption_key: Option<String>,
 }
 
 impl Default for ConnectOptions {
     fn default() -> ConnectOptions {
-        ConnectOptions { namespace: None, ca_file: None, max_answer: 32 * MB }
+        ConnectOptions { namespace: None, ca_file: None, max_answer: 32 * MB, encryption_key: None }
     }
 }
 
@@ -60,6 +62,7 @@ pub(in crate::primary) struct Link {
     /// As it was asked for.
     namespace: Option<String>,
     max_answer: usize,
+    encryption_key: Option<String>,
     token: Mutex<Option<String>>,
 }
 
@@ -76,6 +79,7 @@ impl Link {
             http: Http::new(&endpoint, options.ca_file.as_deref())?,
             namespace: options.namespace.clone(),
             max_answer: options.max_answer,
+            encryption_key: options.encryption_key.clone(),
             token: Mutex::new(token.or(in_url)),
         }))
     }
@@ -140,6 +144,14 @@ impl Link {
         if let Some(namespace) = &self.namespace {
             // sqld refuses padding.
             headers.push(("x-namespace-bin", BASE64.encode(namespace)));
+        }
+        if let Some(key) = &self.encryption_key {
+            if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+                let text = "the encryption_key cannot be used: it has a blank or another odd \
+                            character";
+                return Err(Error::new(Kind::BadArgument, text));
+            }
+            headers.push(("x-turso-encryption-key", key.clone()));
         }
         Ok(headers)
     }
@@ -210,7 +222,8 @@ impl Link {
     fn scrub(&self, text: &str, longest: usize) -> String {
         let token = self.token.lock().clone();
         let bare = token.as_deref().map(|token| token.strip_prefix(BASIC).unwrap_or(token));
-        scrub::scrub(text, longest, bare.into_iter())
+        let secrets = bare.into_iter().chain(self.encryption_key.as_deref());
+        scrub::scrub(text, longest, secrets)
     }
 }
 

@@ -17,9 +17,11 @@ use crate::sqltext::parameters::{Arguments, NamedParameters};
 use crate::sqltext::script::{cut, only};
 use crate::sqltext::value::Value;
 
-/// A piece is sent when it has as many rows, or bytes.
+/// A piece is sent when it has as many rows, or would have as many bytes with
+/// the next one: what stands before a primary often takes no more than a
+/// megabyte in one request.
 const MAX_ROWS: usize = 8192;
-const MAX_BYTES: usize = 1024 * 1024;
+const MAX_BYTES: usize = 700 * 1024;
 
 const SAVEPOINT: &str = "SAVEPOINT replica_batch";
 const RELEASE: &str = "RELEASE replica_batch";
@@ -62,7 +64,11 @@ impl Replica {
     pub fn batch_row(&self, batch: &mut Batch, sql: &str, args: Arguments) -> Result<()> {
         let number = batch.report.count + 1;
         let row = batch.row(sql, args).map_err(|error| error.context(&format!("row {number}")))?;
-        batch.bytes += size(&row);
+        let size = size(&row);
+        if !batch.pending.is_empty() && batch.bytes + size > MAX_BYTES {
+            self.send_piece(batch)?;
+        }
+        batch.bytes += size;
         batch.pending.push(row);
         batch.report.count = number;
         if batch.pending.len() >= MAX_ROWS || batch.bytes >= MAX_BYTES {
@@ -176,14 +182,25 @@ impl Batch {
     }
 }
 
-/// Roughly what the row takes in a request and in memory.
+/// What the row takes in a request, at most: in JSON, which is the longer form.
 fn size(row: &Row) -> usize {
     let value = |value: &Value| match value {
-        Value::Null | Value::Integer(_) | Value::Real(_) => 16,
-        Value::Text(text) => 32 + text.len(),
-        Value::Blob(bytes) => 32 + bytes.len(),
+        Value::Null => 20,
+        Value::Integer(_) | Value::Real(_) => 56,
+        Value::Text(text) => 32 + in_json(text),
+        Value::Blob(bytes) => 40 + bytes.len().div_ceil(3) * 4,
     };
-    48 + row.sql.len() + row.args.iter().map(value).sum::<usize>()
+    100 + in_json(&row.sql) + row.args.iter().map(value).sum::<usize>()
+}
+
+/// The length of a text with its escapes.
+fn in_json(text: &str) -> usize {
+    let extra = |byte| match byte {
+        b'"' | b'\\' => 1,
+        0..=31 => 5,
+        _ => 0,
+    };
+    text.len() + text.bytes().map(extra).sum::<usize>()
 }
 
 fn plain(sql: &str) -> Statement {
