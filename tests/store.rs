@@ -54,3 +54,30 @@ fn an_empty_file_that_a_program_has_marked_is_refused_and_untouched() {
         }
     }
 }
+
+#[test]
+fn a_database_that_is_larger_than_allowed_is_not_taken() {
+    let sqld = primary();
+    sqld.execute("CREATE TABLE large(b); INSERT INTO large VALUES (zeroblob(400000))");
+    let (_folder, db) = empty_place();
+    let attach = |size: &str| {
+        let options = format!("{{\"max_size\": {size}}}");
+        format!("SELECT replica_attach({}, NULL, '{options}')", quoted(sqld.url()))
+    };
+    let mut shell = Shell::loaded(&db);
+    let error = shell.error(&attach("0.28"));
+    assert!(error.contains("larger than max_size: it has page"), "{error}");
+    assert_eq!(shell.run("SELECT count(*) FROM sqlite_schema"), "0");
+    shell.run(&attach("0.55"));
+    assert_replica_equals_primary(&db, &sqld);
+
+    sqld.execute("INSERT INTO large VALUES (zeroblob(300000))");
+    let error = shell.error("SELECT replica_sync()");
+    assert!(error.contains("attach with a larger max_size"), "{error}");
+    assert_eq!(shell.run("SELECT sum(length(b)) FROM large"), "400000");
+    shell.close();
+    let mut shell = Shell::loaded(&db);
+    shell.run(&attach("5"));
+    shell.sync();
+    assert_replica_equals_primary(&db, &sqld);
+}

@@ -16,6 +16,7 @@ use crate::patience::Patience;
 use crate::primary::{self, ConnectOptions, Endpoint, Notebook as _};
 use crate::store::file::{Contents, ReplicaFile};
 use crate::thread::closing_flag;
+use crate::units::{PAGE_SIZE, PageNo};
 
 /// What `replica_attach` was asked for.
 pub struct Request {
@@ -61,6 +62,10 @@ impl Replica {
         // because the primary's schema stays too.
         if !options.trusted_schema {
             host.distrust_schema();
+        }
+        if let Some(size) = options.max_size {
+            let pages = u32::try_from(size / PAGE_SIZE).unwrap_or(u32::MAX);
+            file.last_page.set(PageNo(pages));
         }
         file.schema.publish_unreadable.set(options.publish_unreadable_schema);
         let connect = ConnectOptions {

@@ -50,6 +50,8 @@ pub struct Options {
     pub token_file: Option<PathBuf>,
     /// Lets a token go over plain HTTP to another machine.
     pub token_over_http: bool,
+    /// Bytes that the database may have.
+    pub max_size: Option<usize>,
     /// Results in JSON have integers as text.
     pub integers_as_text: bool,
     /// A transaction on the primary goes with a local one.
@@ -79,6 +81,7 @@ impl Default for Options {
             new_primary: false,
             token_file: None,
             token_over_http: false,
+            max_size: None,
             integers_as_text: false,
             local_transactions: true,
             share: None,

@@ -74,6 +74,7 @@ impl Syncer {
         let timeout = self.file.lock_timeout();
         let (file, _) =
             ReplicaFile::open(host, None, Patience { timeout, cancelled: cancelled.clone() })?;
+        file.last_page.set(self.file.last_page.get());
         file.schema.publish_unreadable.set(self.file.schema.publish_unreadable.get());
         Ok(Syncer {
             file,

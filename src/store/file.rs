@@ -57,6 +57,8 @@ pub struct ReplicaFile {
     ready: Cell<bool>,
     /// Size of the log file at which readers are waited for.
     wait_at: Cell<u64>,
+    /// The last page that it may have.
+    pub last_page: Cell<PageNo>,
     pub schema: SchemaFilter,
 }
 
@@ -95,6 +97,7 @@ impl ReplicaFile {
             patience,
             ready: Cell::new(false),
             wait_at: Cell::new(HUGE_LOG),
+            last_page: Cell::new(PageNo(u32::MAX)),
             schema: SchemaFilter::default(),
         };
         let contents = match look {

@@ -142,6 +142,12 @@ pub const ATTACH: &[Known<Options>] = &[
         read: |options, value| set(&mut options.token_over_http, boolean(value)),
     },
     Known {
+        name: "max_size",
+        default: "–",
+        help: "MB that the database may have; a pull that would make it larger is refused",
+        read: |options, value| set(&mut options.max_size, megabytes(value).map(Some)),
+    },
+    Known {
         name: "integers",
         default: "`\"number\"`",
         help: "`\"text\"` writes the integers of results in JSON as text: JavaScript and jq read JSON's \
@@ -343,7 +349,8 @@ mod tests {
             "namespace": "n", "timeout": 3, "busy_timeout": 0, "ca_file": "/c", "max_answer": 64, "encryption_key": "k",
             "on_reset": "error", "protocol": "sqld", "first_sync": false, "trusted_schema": true,
             "writes": false, "new_primary": true, "token_file": "/t", "token_over_http": true,
-            "on_schema": "publish", "integers": "text", "local_transactions": false, "share": "s"}"#;
+            "on_schema": "publish", "max_size": 0.5, "integers": "text",
+            "local_transactions": false, "share": "s"}"#;
         let expected = Options {
             sync_interval: Some(Duration::from_millis(500)),
             live: true,
@@ -363,6 +370,7 @@ mod tests {
             new_primary: true,
             token_file: Some("/t".into()),
             token_over_http: true,
+            max_size: Some(MB / 2),
             integers_as_text: true,
             local_transactions: false,
             share: Some("s".into()),
@@ -381,6 +389,7 @@ mod tests {
         assert_eq!(parse(ATTACH, "{\"sync\": 1}").unwrap_err().to_string(), text);
         for (json, text) in [
             ("[]", "options: must be a JSON object, such as {\"timeout\": 10}"),
+            ("{\"max_size\": \"1 GB\"}", "option max_size: must be a number of MB, not \"1 GB\""),
             ("{\"timeout\": 0}", "option timeout: must be more than 0 seconds"),
             ("{\"timeout\": -1}", "option timeout: must be a number of seconds, not -1"),
             ("{\"timeout\": 1e99}", "option timeout: must be a number of seconds, not 1e+99"),
