@@ -330,12 +330,12 @@ fn large_stage() -> Stage {
 /// Kills at every place of each scenario; `passages` says at which of how many.
 fn kill_everywhere(
     stage: &Stage,
-    passages: impl Fn(u32) -> Vec<(u32, Next)>,
+    passages: impl Fn(&str, u32) -> Vec<(u32, Next)>,
 ) -> (BTreeSet<String>, u32) {
     let (mut places, mut kills) = (BTreeSet::new(), 0);
     for scenario in &stage.scenarios {
         for (place, count) in scenario.places() {
-            for (passage, next) in BTreeSet::from_iter(passages(count)) {
+            for (passage, next) in BTreeSet::from_iter(passages(&place, count)) {
                 scenario.kill_at(&place, passage, next);
                 kills += 1;
             }
@@ -368,14 +368,41 @@ fn all_places() -> BTreeSet<String> {
     places
 }
 
+/// A store into the shared memory.
+const STORE: &str = "wal-index stored";
+
+#[test]
+#[ignore = "make soak runs it"]
+fn a_kill_at_each_store_into_the_shared_memory_leaves_the_state_before_or_after() {
+    let mut kills = 0;
+    for scenario in &stage().scenarios {
+        let count = scenario.places().get(STORE).copied().unwrap_or(0);
+        for passage in 1..=count {
+            for next in [Next::Recovery, Next::Sync] {
+                scenario.kill_at(STORE, passage, next);
+                kills += 1;
+            }
+        }
+        println!("{}: {count} stores", scenario.name);
+    }
+    println!("{kills} kills at stores");
+}
+
 #[test]
 fn a_kill_at_any_step_leaves_the_state_before_or_after() {
-    let small = |count| {
+    let small = |place: &str, count| {
         let (recovery, sync) = (Next::Recovery, Next::Sync);
+        if place == STORE {
+            // One by one it is the long form.
+            let some = (1..=count).step_by(count as usize / 8 + 1);
+            return some
+                .map(|passage| (passage, if passage % 2 == 0 { sync } else { recovery }))
+                .collect();
+        }
         vec![(1, recovery), (1, sync), (count / 2 + 1, recovery), (count, sync)]
     };
     let (mut places, mut kills) = kill_everywhere(&stage(), small);
-    let (large, more) = kill_everywhere(&large_stage(), |count| {
+    let (large, more) = kill_everywhere(&large_stage(), |_, count| {
         vec![(1, Next::Sync), (count / 2 + 1, Next::Recovery)]
     });
     places.extend(large);

@@ -20,7 +20,8 @@ Not in the model: sectors that hold neither the old nor the new bytes, disks
 that lie about syncs, directory entries that are lost.
 
 After each cut stock SQLite must find the file sound, holding one of the states
-that were ever published, none older than the last one that was promised to be
+that were ever published, each of them compared with the primary when it was, at
+the position that belongs to it, none older than the last one that was promised to be
 durable (the end of a first sync or a reset), and the next attach and sync must
 end at what the primary has.
 """
@@ -42,6 +43,8 @@ recording = True
 
 
 def suffix_of(path):
+    if "-spool-" in path:
+        return "-spool"
     return next((end for end in SUFFIXES[1:] if path.endswith(end)), "")
 
 
@@ -97,30 +100,60 @@ def load(connection):
     connection.load_extension(LIBRARY)
 
 
-def state(connection):
+def answers(connection):
+    """What asks a connection for one column."""
+    return lambda sql: [value for (value,) in connection.execute(sql)]
+
+
+def answers_of_primary(url):
+    """What asks a primary; the number of its last frame comes as `frame_no`."""
+    def ask(sql):
+        body = {"requests": [{"type": "execute", "stmt": {"sql": sql}}, {"type": "close"}]}
+        answer = json.load(urllib.request.urlopen(url + "/v3/pipeline", json.dumps(body).encode()))
+        result = answer["results"][0]["response"]["result"]
+        ask.frame_no = int(result["replication_index"])
+        return [row[0]["value"] for row in result["rows"]]
+    return ask
+
+
+def state(ask):
     """A checksum of schema and rows."""
-    tables = [name for (name,) in connection.execute(
-        "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")]
     digest = hashlib.sha256()
-    for row in connection.execute("SELECT type, name, sql FROM sqlite_schema ORDER BY name"):
-        digest.update(repr(row).encode())
-    for table in tables:
-        for row in connection.execute(f"SELECT rowid, * FROM {table} ORDER BY rowid"):
-            digest.update(repr(row).encode())
+    for line in ask("SELECT type || name || ifnull(sql, '') FROM sqlite_schema ORDER BY type, name"):
+        digest.update(line.encode())
+    for table in ask("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name"):
+        columns = ask("SELECT group_concat('quote(' || name || ')', ' || '','' || ') FROM "
+                      f"pragma_table_info('{table}')")[0]
+        for line in ask(f"SELECT rowid || ':' || {columns} FROM {table} ORDER BY rowid"):
+            digest.update(line.encode())
     return digest.hexdigest()
 
 
-def attach(connection, url):
-    connection.execute("SELECT replica_attach(?, NULL, '{\"new_primary\": true}')", (url,)).fetchall()
+def attach(connection, url, first_sync=True):
+    options = json.dumps({"new_primary": True, "first_sync": first_sync})
+    connection.execute("SELECT replica_attach(?, NULL, ?)", (url, options)).fetchall()
 
 
 def sync(connection):
     return json.loads(connection.execute("SELECT replica_sync()").fetchone()[0])
 
 
-def mark(connection, durable=False):
-    """Notes in the record which state is visible now."""
-    record.append(("", "state", state(connection), durable))
+def mark(connection, url=None, durable=False):
+    """Notes in the record which state is visible now, and where it stands. It
+    must be what the primary has."""
+    visible, frame_no = state(answers(connection)), None
+    if url:
+        ask = answers_of_primary(url)
+        assert visible == state(ask), "the replica is not what its primary is"
+        frame_no = ask.frame_no
+    record.append(("", "state", (visible, frame_no), durable))
+
+
+def checkpoint_without_syncs():
+    """By a connection that syncs nothing, of a log that is on the disk."""
+    other = connect(DB, "recorder")
+    other.execute("PRAGMA synchronous = OFF; PRAGMA wal_checkpoint").fetchall()
+    return other
 
 
 def rows(count, size, start=1):
@@ -136,7 +169,8 @@ def life():
     mark(db)
     on(URL, "CREATE TABLE t(id INTEGER PRIMARY KEY, v, b); CREATE INDEX i ON t(v); " + rows(60, 900))
     attach(db, URL)
-    mark(db, durable=True)
+    mark(db, URL, durable=True)
+    keep = checkpoint_without_syncs()
     for step in ["UPDATE t SET v = v + 1 WHERE id % 9 = 0", rows(80, 700, 100),
                  "CREATE TABLE u(x); INSERT INTO u VALUES (zeroblob(30000))", "DELETE FROM t WHERE id > 120",
                  "CHECKPOINT", rows(20, 1500, 500), "UPDATE t SET b = randomblob(500) WHERE id % 5 = 0",
@@ -146,16 +180,17 @@ def life():
             continue
         on(URL, step)
         assert sync(db)["frames_synced"] > 0
-        mark(db)
+        mark(db, URL)
     on(OTHER_URL, "CREATE TABLE t(id INTEGER PRIMARY KEY, v, b, extra); INSERT INTO t VALUES (1, 2, 3, 4); "
                   "CREATE TABLE other(x); INSERT INTO other VALUES (zeroblob(150000))")
     db.execute("SELECT replica_detach()").fetchall()
     attach(db, OTHER_URL)
     assert sync(db)["reset"]
-    mark(db, durable=True)
+    mark(db, OTHER_URL, durable=True)
     on(OTHER_URL, "INSERT INTO other VALUES (zeroblob(200000))")
     sync(db)
-    mark(db)
+    mark(db, OTHER_URL)
+    keep.close()
     db.close()
     return recorder
 
@@ -208,7 +243,7 @@ class Disk:
 
 def check(cut, chance, sector, rng, target):
     """Cuts after `cut` operations and looks at what is left."""
-    disks, allowed = {suffix: Disk() for suffix in SUFFIXES}, []
+    disks, allowed = {suffix: Disk() for suffix in (*SUFFIXES, "-spool")}, []
     for suffix, *operation in record[:cut]:
         if operation[0] != "state":
             disks[suffix].note(operation)
@@ -221,19 +256,22 @@ def check(cut, chance, sector, rng, target):
         if os.path.exists(path + suffix):
             os.remove(path + suffix)
     for suffix, disk in disks.items():
-        if disk.exists:
+        if disk.exists and suffix in SUFFIXES:
             with open(path + suffix, "wb") as file:
                 file.write(disk.after_cut(rng, chance, sector))
     what = f"cut {cut} of {len(record)} ({record[cut - 1][:2]}), chance {chance}, sectors of {sector}"
     db = connect(path)
     sound = db.execute("PRAGMA integrity_check").fetchall()
     assert sound == [("ok",)], f"{what}: {sound}"
-    found = state(db)
-    assert found in allowed, f"{what}: a state that was never published, or an old one"
+    found = state(answers(db))
+    states = [visible for visible, _ in allowed]
+    assert found in states, f"{what}: a state that was never published, or an old one"
     load(db)
-    attach(db, OTHER_URL)
+    attach(db, OTHER_URL, first_sync=False)
+    (frame_no,) = answers(db)("SELECT frame_no FROM replica_status")
+    assert (found, frame_no) in allowed, f"{what}: frame {frame_no} is not what is there"
     sync(db)
-    assert state(db) == target, f"{what}: the sync does not end at the primary"
+    assert state(answers(db)) == target, f"{what}: the sync does not end at the primary"
     assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)], what
     db.close()
     return found
@@ -244,7 +282,7 @@ def main():
     rng = random.Random(int(SEED))
     recorder = life()
     recording = False
-    target = [entry[2] for entry in record if entry[1] == "state"][-1]
+    target = [entry[2] for entry in record if entry[1] == "state"][-1][0]
     cuts = range(1, len(record) + 1)
     if int(CUTS):
         cuts = sorted(rng.sample(cuts, min(int(CUTS), len(cuts))))

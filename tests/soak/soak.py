@@ -8,8 +8,12 @@
 - a stock shell that checkpoints in every mode in a loop, and one that makes
   copies by VACUUM INTO and .backup
 
-A failure is: a sum that is torn, a state older than one seen before, any error
-but "database is locked", a copy that is not sound, a -wal that stays large
+Each commit of the primary records a digest of all its tables within the
+transaction that makes it, under the number that it writes; what a reader or a
+copy finds under a number must have a digest that the primary had under it.
+
+A failure is: such a state that the primary never had, a sum that is torn, a
+state older than one seen before, any error but "database is locked", a copy that is not sound, a -wal that stays large
 after the readers let go, or an end that differs from the primary. The seed
 decides what is written, when who is killed, and where; not what the scheduler
 of the operating system makes of it.
@@ -36,10 +40,13 @@ ACCOUNTS, SUM = 100, 100_000
 LARGEST_WAL = 8 << 20
 
 counts = {name: 0 for name in (
-    "commits", "reads", "transactions_held", "integrity_checks", "busy_reads", "syncs", "busy_syncs",
+    "commits", "states_compared", "states_of_unanswered_commits", "reads", "transactions_held", "integrity_checks", "busy_reads", "syncs", "busy_syncs",
     "primary_away", "kills", "kills_at_fault_points", "resets", "primary_crashes",
     "primary_restarts", "checkpoints", "copies", "bytes_received")}
 failures = []
+# Digests by number. A number may have several: of a commit that nobody answered
+# for, which may have happened or not, and of the one that took its place.
+states, unanswered = {}, set()
 lock = threading.Lock()
 stop = threading.Event()
 
@@ -55,6 +62,35 @@ def fail(what):
     print("FAILURE:", what, flush=True)
     if len(failures) > 20:
         stop.set()
+
+
+# Of a blob the ends and the middle stand for the whole; that all of it is where
+# it should be is what integrity_check is asked.
+BYTE = "unicode(hex(substr(b, {0}, 1))) * 31 + unicode(substr(hex(substr(b, {0}, 1)), 2))"
+CONTENT = " + ".join(BYTE.format(at) for at in ("1", "1 + length(b) / 2", "-1"))
+DIGEST = (
+    "SELECT (SELECT n FROM seq), (SELECT sum(v) || ',' || count(*) || ',' || sum(id * v) || ',' "
+    "|| sum(id * id * v) FROM acc) || ';' || (SELECT count(*) || ',' || ifnull(sum(id), 0) || ',' || "
+    f"ifnull(sum((id % 97) * length(b)), 0) || ',' || ifnull(sum((id % 9973) * ({CONTENT})), 0) "
+    "FROM junk) || ';' || (SELECT group_concat(name || length(sql)) FROM (SELECT name, sql FROM "
+    "sqlite_schema WHERE sql IS NOT NULL ORDER BY name))")
+
+
+def compare(number, digest, where):
+    """A state that was found must be one that the primary had."""
+    end = time.monotonic() + 3
+    while True:
+        with lock:
+            known, lost = states.get(number, ()), number in unanswered
+        if digest in known:
+            return count("states_compared")
+        # The answer to the commit may still be on its way to who records it.
+        if time.monotonic() > end:
+            break
+        time.sleep(0.02)
+    if lost:
+        return count("states_of_unanswered_commits")
+    fail(f"{where}: the primary never had {number}: {digest}, but {sorted(known)}")
 
 
 class Primary:
@@ -88,6 +124,9 @@ class Primary:
 
     def run(self, *statements):
         """All statements as one batch; the rows of the last."""
+        return self.run_all(*statements)[-1]
+
+    def run_all(self, *statements):
         steps = [{"stmt": {"sql": sql, "want_rows": True}} for sql in statements]
         body = {"requests": [{"type": "batch", "batch": {"steps": steps}}, {"type": "close"}]}
         request = urllib.request.Request(self.url + "/v3/pipeline", json.dumps(body).encode())
@@ -96,8 +135,8 @@ class Primary:
         errors = [error for error in result["step_errors"] if error]
         if errors:
             raise RuntimeError(errors[0]["message"])
-        rows = result["step_results"][-1]["rows"]
-        return [[value.get("value") for value in row] for row in rows]
+        return [[[value.get("value") for value in row] for row in step["rows"]]
+                for step in result["step_results"]]
 
 
 class Shell:
@@ -138,7 +177,7 @@ def guarded(body, *args):
 
 
 def write(primary, rng, pause):
-    number = 0
+    number, missed = int(primary.run("SELECT n FROM seq")[0][0]), 0
     while not stop.is_set():
         pause.wait()
         a, b, amount = rng.randint(1, ACCOUNTS), rng.randint(1, ACCOUNTS), rng.randint(1, 50)
@@ -157,10 +196,15 @@ def write(primary, rng, pause):
         elif chance < 0.47:
             statements.append("UPDATE junk SET b = randomblob(length(b))")
         try:
-            primary.run(*statements, "COMMIT")
+            found = primary.run_all(*statements, DIGEST, "COMMIT")[-2][0]
+            with lock:
+                number, missed = int(found[0]), 0
+                states.setdefault(number, set()).add(found[1])
             count("commits")
-            number += 1
         except (OSError, RuntimeError, ValueError, KeyError, json.JSONDecodeError):
+            with lock:
+                missed += 1
+                unanswered.update(range(number + 1, number + missed + 1))
             if pause.is_set() and primary.process.poll() is None:
                 try:
                     primary.run("ROLLBACK")
@@ -194,6 +238,10 @@ def read(rng):
             count("integrity_checks")
             if sound != "ok":
                 fail(f"integrity_check: {sound}")
+            found, digest = shell.ask(DIGEST).split("|")
+            if found != number:
+                fail(f"a transaction saw {number}, then {found}")
+            compare(int(found), digest, "a reader")
         again = shell.ask(query)
         if again != begun:
             fail(f"a transaction saw {begun}, then {again}")
@@ -220,7 +268,7 @@ def checkpoint(rng):
 
 
 def copy(rng):
-    shell, query = Shell(), "SELECT sum(v), count(*) FROM acc; PRAGMA integrity_check"
+    shell, query = Shell(), f"{DIGEST}; PRAGMA integrity_check"
     while not stop.is_set():
         to = os.path.join(FOLDER, "copy.db")
         into = rng.random() < 0.5
@@ -230,8 +278,11 @@ def copy(rng):
         elif not answer:
             more = "; UPDATE acc SET v = v" if into else ""
             done = subprocess.run(["sqlite3", to, query + more], capture_output=True, text=True)
-            if done.stdout.split() != [f"{SUM}|{ACCOUNTS}", "ok"] or done.stderr:
+            if done.stdout.split()[1:] != ["ok"] or done.stderr:
                 fail(f"copy (VACUUM INTO: {into}): {done.stdout} {done.stderr}")
+            else:
+                found, digest = done.stdout.split()[0].split("|")
+                compare(int(found), digest, "a copy")
             count("copies")
         for end in ("", "-wal", "-shm", "-journal"):
             if os.path.exists(to + end):
@@ -327,6 +378,7 @@ def main():
                 "INSERT INTO seq VALUES (0)",
                 "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 100) "
                 "INSERT INTO acc SELECT n, 1000 FROM c")
+    states[0] = {primary.run(DIGEST)[0][1]}
     first = subprocess.run([sys.executable, os.path.join(os.path.dirname(__file__), "syncer.py"),
                             LIBRARY, primary.url, DB, "0.5"], capture_output=True, text=True)
     if '"synced"' not in first.stdout:
