@@ -1,31 +1,17 @@
 //! The one error of this crate: what kind it is, a sentence for a human, the
 //! SQLite result code that a host sees, and whether trying again can help.
 //!
-//! The only place where result codes live. The sentence reads
+//! The only place that decides which code a host sees. IOERR, INTERRUPT,
+//! CORRUPT, NOMEM and FULL are absent on purpose: returned by a function inside
+//! a user's transaction, they make SQLite roll it back. The sentence reads
 //! `<what>: <cause>[; <remedy>]`, in lower case, without a final dot; the
 //! surface puts the name of the SQL function before it.
 
 use std::fmt;
 
-pub type Result<T> = std::result::Result<T, Error>;
+use crate::code;
 
-/// SQLite's primary result codes that this extension returns
-/// (sqlite.org/rescode.html).
-///
-/// IOERR, INTERRUPT, CORRUPT, NOMEM and FULL are absent on purpose: returned
-/// by a function inside a user's transaction, they make SQLite roll it back.
-mod code {
-    pub const ERROR: i32 = 1;
-    pub const INTERNAL: i32 = 2;
-    pub const ABORT: i32 = 4;
-    pub const BUSY: i32 = 5;
-    pub const READONLY: i32 = 8;
-    pub const CANTOPEN: i32 = 14;
-    pub const PROTOCOL: i32 = 15;
-    pub const CONSTRAINT: i32 = 19;
-    pub const MISUSE: i32 = 21;
-    pub const AUTH: i32 = 23;
-}
+pub type Result<T> = std::result::Result<T, Error>;
 
 /// What went wrong, as far as a caller may want to tell cases apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -174,12 +160,12 @@ impl Error {
 /// usual exception; codes that would end the host's own transaction become
 /// plain errors.
 fn remote_code(extended: i32) -> i32 {
-    match extended & 0xff {
+    match code::primary(extended) {
         code::CONSTRAINT => extended,
-        code::BUSY | 6 => code::BUSY,
+        code::BUSY | code::LOCKED => code::BUSY,
         code::READONLY => code::READONLY,
         code::AUTH => code::AUTH,
-        18 | 20 | 25 => extended & 0xff, // TOOBIG, MISMATCH, RANGE
+        same @ (code::TOOBIG | code::MISMATCH | code::RANGE) => same,
         _ => code::ERROR,
     }
 }

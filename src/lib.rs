@@ -7,12 +7,14 @@
 //!                   replica, store -> schema -> sqltext
 //!        surface, replica, store -> host ;  store -> fault -> host
 //!        the ground floor, which everything may use:
-//!        error, units, position, patience, change
+//!        code, error, units, position, patience, change
 //! ```
 
 #![deny(unsafe_code)]
+#![cfg_attr(not(test), warn(clippy::unwrap_used))]
 
 pub mod change;
+pub mod code;
 pub mod error;
 pub mod fault;
 pub mod host;
@@ -29,7 +31,7 @@ mod thread;
 pub mod units;
 pub mod wal;
 
-#[allow(unsafe_code)]
+#[allow(unsafe_code, reason = "the entry points are exported under names that C knows")]
 mod entry_points {
     crate::export_entry_points!(crate::surface::register);
 }

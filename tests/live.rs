@@ -312,7 +312,7 @@ fn pass(mut from: TcpStream, mut to: TcpStream, frozen: &AtomicBool) {
     }
 }
 
-#[allow(clippy::disallowed_methods)] // The test's own threads.
+#[allow(clippy::disallowed_methods, reason = "the test's own threads")]
 fn spawn(body: impl FnOnce() + Send + 'static) {
     std::thread::spawn(body);
 }

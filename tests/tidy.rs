@@ -4,7 +4,7 @@
 //! Reads the source text and nothing else. A rule that is in the way is
 //! changed here, with its reason.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 
 /// The floors, as `src/lib.rs` draws them. A module may also use what is
@@ -22,6 +22,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("host", &[]),
     ("fault", &["host"]),
     ("thread", &[]),
+    ("code", &[]),
     ("error", &[]),
     ("units", &[]),
     ("position", &[]),
@@ -30,14 +31,14 @@ const MAY_USE: &[(&str, &[&str])] = &[
 ];
 
 /// What every floor stands on.
-const GROUND: &[&str] = &["error", "units", "position", "patience", "change"];
+const GROUND: &[&str] = &["code", "error", "units", "position", "patience", "change"];
 
 /// What only some files may mention: the word, those files (or folders, with a
 /// `/`), and why.
 const ONLY_IN: &[(&str, &[&str], &str)] = &[
     ("unsafe", &["host/"], "the FFI wall is in one folder"),
-    ("sqlite_loadable", &["host/"], "the FFI wall is in one folder"),
-    ("allow(unsafe_code)", &["host/mod.rs", "lib.rs"], "the FFI wall is in one folder"),
+    ("sqlite_loadable", &["host/ffi.rs"], "the names of C have one source"),
+    ("allow(unsafe_code", &["host/mod.rs", "lib.rs"], "the FFI wall is in one folder"),
     ("ureq", &["primary/link/http.rs", "primary/link/http/"], "one place knows the HTTP client"),
     ("std::net", &["primary/"], "one folder talks to the network"),
     ("thread::spawn", &[], "threads have a name: thread::Builder"),
@@ -72,6 +73,12 @@ impl Source {
     fn module(&self) -> &str {
         let first = self.path.split('/').next().expect("a path");
         first.strip_suffix(".rs").unwrap_or(first)
+    }
+
+    /// `replica::sync` for `replica/sync.rs`, `replica` for `replica/mod.rs`.
+    fn module_path(&self) -> String {
+        let path = self.path.strip_suffix(".rs").expect("a source");
+        path.strip_suffix("/mod").unwrap_or(path).replace('/', "::")
     }
 
     /// Unit tests may do what the code may not.
@@ -215,6 +222,115 @@ fn each_tool_stays_in_its_place() {
         }
     }
     none(findings);
+}
+
+/// Those that stand, from the first of their names on.
+const KNOWN_CIRCLES: &[&[&str]] = &[
+    // The SQL of sqld needs the session that its pages are pulled with.
+    &["primary::pages::sqld", "primary::sql::open"],
+];
+
+/// Files that use each other cannot be read one after the other. A file and
+/// those below it in a folder of its name are one thing here: a module shows
+/// what its parts make, and its parts know what they share.
+#[test]
+fn no_files_use_each_other_in_a_circle() {
+    let sources: Vec<Source> = sources().into_iter().filter(|source| !source.is_test()).collect();
+    let modules: BTreeSet<String> = sources.iter().map(Source::module_path).collect();
+    let mut arrows: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for source in &sources {
+        let from = source.module_path();
+        for path in paths_used(&source.code(), &from) {
+            let Some(to) = longest_module(&path, &modules) else { continue };
+            let is_family = to == from
+                || to.starts_with(&format!("{from}::"))
+                || from.starts_with(&format!("{to}::"));
+            if !is_family {
+                arrows.entry(from.clone()).or_default().insert(to);
+            }
+        }
+    }
+    let mut findings = Vec::new();
+    for start in arrows.keys() {
+        if let Some(circle) = way_back(start, &arrows) {
+            // Each circle once, from the first of its names.
+            let known = KNOWN_CIRCLES.iter().any(|known| circle == *known);
+            if circle.iter().min() == Some(start) && !known {
+                findings.push(circle.join(" -> "));
+            }
+        }
+    }
+    none(findings);
+}
+
+/// The shortest way along the arrows from a module to itself.
+fn way_back(start: &str, arrows: &BTreeMap<String, BTreeSet<String>>) -> Option<Vec<String>> {
+    let mut ways = VecDeque::from([vec![start.to_owned()]]);
+    let mut seen = BTreeSet::new();
+    while let Some(way) = ways.pop_front() {
+        for next in arrows.get(way.last()?).into_iter().flatten() {
+            if next == start {
+                return Some(way);
+            }
+            if seen.insert(next.clone()) {
+                ways.push_back([way.clone(), vec![next.clone()]].concat());
+            }
+        }
+    }
+    None
+}
+
+/// The paths below `crate` that the code of a module names in its `use` lines:
+/// by `crate::`, `super::` and `self::`, groups taken apart.
+fn paths_used(code: &str, module: &str) -> Vec<String> {
+    let mut paths = Vec::new();
+    for (at, _) in code.match_indices("use ") {
+        let before = code[..at].rsplit('\n').next().unwrap_or_default().trim();
+        let is_use = ["", "pub", "pub(super)", "pub(crate)"].contains(&before);
+        let Some(end) = code[at..].find(';').filter(|_| is_use) else { continue };
+        let text: String = code[at + 4..at + end].split_whitespace().collect();
+        for path in without_groups(&text) {
+            let mut above: Vec<&str> = module.split("::").collect();
+            let mut rest = path.as_str();
+            if let Some(below) = rest.strip_prefix("crate::") {
+                paths.push(below.to_owned());
+                continue;
+            }
+            if let Some(below) = rest.strip_prefix("self::") {
+                rest = below;
+            } else if !rest.starts_with("super::") {
+                continue;
+            }
+            while let Some(below) = rest.strip_prefix("super::") {
+                above.pop();
+                rest = below;
+            }
+            paths.push([above, vec![rest]].concat().join("::"));
+        }
+    }
+    paths
+}
+
+/// `a::{b, c::d}` as `a::b` and `a::c::d`.
+fn without_groups(path: &str) -> Vec<String> {
+    let Some(open) = path.find('{') else { return vec![path.to_owned()] };
+    let (before, inside) = (&path[..open], between(&path[open..], '{', '}'));
+    let mut parts = vec![String::new()];
+    let mut depth = 0;
+    for letter in inside.chars() {
+        depth += i32::from(letter == '{') - i32::from(letter == '}');
+        match letter {
+            ',' if depth == 0 => parts.push(String::new()),
+            _ => parts.last_mut().expect("one").push(letter),
+        }
+    }
+    parts.iter().flat_map(|part| without_groups(&format!("{before}{part}"))).collect()
+}
+
+/// The module that a path leads into.
+fn longest_module(path: &str, modules: &BTreeSet<String>) -> Option<String> {
+    let words: Vec<&str> = path.split("::").collect();
+    (1..=words.len()).rev().map(|count| words[..count].join("::")).find(|m| modules.contains(m))
 }
 
 /// What a callback may call outside of the guard: what cannot panic, and what
@@ -370,6 +486,13 @@ fn let_chains(code: &str) -> Vec<usize> {
 
 #[test]
 fn the_rules_see_what_they_should() {
+    let used = "use crate::{a::b, c};\nuse super::{d, super::e};\nuse self::f::G;\nuse std::fs;";
+    assert_eq!(paths_used(used, "m::n"), ["a::b", "c", "m::d", "e", "m::n::f::G"]);
+    let arrow = |from: &str, to: &str| (from.to_owned(), BTreeSet::from([to.to_owned()]));
+    let arrows =
+        BTreeMap::from([arrow("a", "b"), arrow("b", "c"), arrow("c", "a"), arrow("d", "a")]);
+    assert_eq!(way_back("a", &arrows).expect("a circle"), ["a", "b", "c"]);
+    assert_eq!(way_back("d", &arrows), None);
     let code = "unsafe extern \"C\" fn f(a: u8) -> u8 { let b = guard(|| g(h())); k(b); m!(1) }";
     let found = callbacks(code);
     assert_eq!(found[0].0, "f");

@@ -1,40 +1,19 @@
 //! The function table of the host's SQLite (`sqlite3_api_routines`), kept in a
 //! pointer of our own.
-//!
-//! Only types come from `sqlite-loadable`: its helpers have no panic guard,
-//! take user text as a printf format and share one process-wide pointer that
-//! each load rewrites.
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-pub use sqlite_loadable::ext::{
+pub use super::ffi::{
     sqlite3, sqlite3_api_routines, sqlite3_context, sqlite3_index_info, sqlite3_module,
     sqlite3_stmt, sqlite3_value, sqlite3_vtab, sqlite3_vtab_cursor,
 };
 
 use crate::error::{Error, Kind, Result};
 
-/// Result codes that this module tree tells apart (sqlite.org/rescode.html).
-pub mod rc {
-    pub const OK: i32 = 0;
-    pub const ERROR: i32 = 1;
-    pub const BUSY: i32 = 5;
-    pub const IOERR: i32 = 10;
-    pub const CANTOPEN: i32 = 14;
-    pub const NOTADB: i32 = 26;
-    pub const CONSTRAINT: i32 = 19;
-    pub const ROW: i32 = 100;
-    pub const DONE: i32 = 101;
-    pub const READONLY: i32 = 8;
-    pub const NOTFOUND: i32 = 12;
-    pub const OK_LOAD_PERMANENTLY: i32 = 256;
-    pub const IOERR_SHORT_READ: i32 = 522;
-    pub const IOERR_NOMEM: i32 = 3082;
-    pub const IOERR_DELETE_NOENT: i32 = 5898;
-}
+pub use crate::code as rc;
 
 /// Oldest SQLite that keeps our tables out of triggers and views
 /// (`SQLITE_VTAB_DIRECTONLY`). `make test-versions` tells the main story in it

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::api::{self, rc, sqlite, sqlite3, sqlite3_stmt, text};
+use super::descriptors::with_cause;
 use super::file::{DatabaseFile, WalFile, sqlite3_file};
-use super::fitness::with_cause;
 use super::lock_proof::LockProof;
 use super::memory::Store;
 use super::temporary::{TemporaryFile, Vfs};
@@ -297,7 +297,7 @@ impl Connection {
             unsafe { sqlite!(wal_checkpoint_v2(self.db, MAIN, mode, &mut frames, &mut copied)) };
         match code {
             rc::OK => Ok(frames == copied),
-            code if code & 0xff == rc::BUSY => Ok(false),
+            code if rc::primary(code) == rc::BUSY => Ok(false),
             code => Err(self.error("checkpoint", code)),
         }
     }
@@ -330,8 +330,10 @@ impl Connection {
     pub(super) fn error(&self, what: &str, code: c_int) -> Error {
         // SAFETY: a handle from open_v2, or NULL, which errmsg takes too.
         let message = unsafe { text(sqlite!(errmsg(self.db))) };
-        let kind =
-            if code & 0xff == rc::BUSY || code & 0xff == 6 { Kind::Busy } else { Kind::Local };
+        let kind = match rc::primary(code) {
+            rc::BUSY | rc::LOCKED => Kind::Busy,
+            _ => Kind::Local,
+        };
         Error::new(kind, format!("{what}: {}", with_cause(code, message)))
     }
 }

@@ -2,8 +2,9 @@
 
 use std::ffi::{c_char, c_int};
 
-use super::api::{self, rc, sqlite3, sqlite3_api_routines};
+use super::api::{self, rc};
 use super::connection::HostDb;
+pub use super::ffi::{sqlite3, sqlite3_api_routines};
 use super::guard::{guard, silence_panics};
 use super::memory;
 use crate::error::Result;
@@ -75,9 +76,9 @@ macro_rules! export_entry_points {
         /// To be called by SQLite only.
         #[unsafe(no_mangle)]
         pub unsafe extern "C" fn sqlite3_replica_init(
-            db: *mut sqlite_loadable::ext::sqlite3,
+            db: *mut $crate::host::entry::sqlite3,
             message: *mut *mut std::ffi::c_char,
-            table: *const sqlite_loadable::ext::sqlite3_api_routines,
+            table: *const $crate::host::entry::sqlite3_api_routines,
         ) -> std::ffi::c_int {
             // SAFETY: the arguments are passed on as they came.
             unsafe { $crate::host::entry::load(db, message, table, $register) }
@@ -89,9 +90,9 @@ macro_rules! export_entry_points {
         /// To be called by SQLite only.
         #[unsafe(no_mangle)]
         pub unsafe extern "C" fn sqlite3_extension_init(
-            db: *mut sqlite_loadable::ext::sqlite3,
+            db: *mut $crate::host::entry::sqlite3,
             message: *mut *mut std::ffi::c_char,
-            table: *const sqlite_loadable::ext::sqlite3_api_routines,
+            table: *const $crate::host::entry::sqlite3_api_routines,
         ) -> std::ffi::c_int {
             // SAFETY: the arguments are passed on as they came.
             unsafe { $crate::host::entry::load(db, message, table, $register) }

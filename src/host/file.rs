@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, AtomicU32};
 
 use super::api::rc;
-use super::fitness::with_cause;
+use super::descriptors::with_cause;
 use super::memory::{self, Store};
 use crate::error::{Error, Kind, Result};
 
@@ -163,11 +163,11 @@ fn failed(what: &str, code: c_int) -> Error {
 
 /// What a result code of a VFS means.
 pub(super) fn cause(code: c_int) -> String {
-    match code & 0xff {
-        13 => "the disk is full".to_owned(),
-        8 => "the file is read-only".to_owned(),
-        // The whole code of a VFS in memory: SQLITE_IOERR_NOMEM.
-        10 if code == rc::IOERR_NOMEM => "there is no memory left".to_owned(),
+    match rc::primary(code) {
+        rc::FULL => "the disk is full".to_owned(),
+        rc::READONLY => "the file is read-only".to_owned(),
+        // The whole code of a VFS in memory.
+        rc::IOERR if code == rc::IOERR_NOMEM => "there is no memory left".to_owned(),
         _ => with_cause(code, format!("the file system reported an error (SQLite code {code})")),
     }
 }
@@ -326,7 +326,7 @@ impl<'c> DatabaseFile<'c> {
         // SAFETY: an open file whose shared memory is mapped.
         match unsafe { lock(self.bytes.file, first, count, SHM_LOCK | SHM_EXCLUSIVE) } {
             rc::OK => Ok(Some(SharedLock { file: *self, first, count })),
-            code if code & 0xff == rc::BUSY => Ok(None),
+            code if rc::primary(code) == rc::BUSY => Ok(None),
             code => Err(failed("lock", code).context("database file")),
         }
     }

@@ -1,11 +1,11 @@
 //! Whether the host's connection can be a replica's: what it was opened with,
 //! and whether it can read the file at all.
 
-use std::ffi::{CStr, c_int};
-use std::fs::File;
+use std::ffi::CStr;
 
 use super::api::{rc, sqlite};
 use super::connection::HostDb;
+use super::descriptors::with_cause;
 use crate::error::{Error, Kind, Result};
 
 /// Ways to open a file in which a connection does not see what others write.
@@ -50,7 +50,7 @@ pub fn may_encrypt(host: HostDb) -> bool {
 pub fn check_reading(host: HostDb) -> Result<()> {
     match host.read_something() {
         Ok(()) => Ok(()),
-        Err((code, message)) => match code & 0xff {
+        Err((code, message)) => match rc::primary(code) {
             rc::CANTOPEN | rc::IOERR | rc::NOTADB => Err(Error::new(
                 Kind::Local,
                 format!("this connection cannot read the file: {}", with_cause(code, message)),
@@ -58,43 +58,4 @@ pub fn check_reading(host: HostDb) -> Result<()> {
             _ => Ok(()),
         },
     }
-}
-
-/// SQLite's words for a file that it could not open, with the reason where
-/// that is the number of open files.
-pub(super) fn with_cause(code: c_int, message: String) -> String {
-    let file_trouble = matches!(code & 0xff, rc::CANTOPEN | rc::IOERR);
-    match file_trouble.then(out_of_descriptors).flatten() {
-        Some(cause) => format!("{message}: {cause}"),
-        None => message,
-    }
-}
-
-/// Descriptors that SQLite opens for one connection in WAL mode, and some for
-/// what is opened beside it.
-const WANTED: usize = 8;
-
-/// A sentence, if this process may hardly open any more files.
-fn out_of_descriptors() -> Option<String> {
-    let device = if cfg!(windows) { "NUL" } else { "/dev/null" };
-    let opened: std::io::Result<Vec<File>> = (0..WANTED).map(|_| File::open(device)).collect();
-    let error = opened.err()?;
-    // EMFILE and ENFILE have these numbers on all systems that we know.
-    matches!(error.raw_os_error(), Some(23 | 24)).then(|| match limit() {
-        Some(limit) => format!("too many open files (ulimit -n {limit})"),
-        None => "too many open files".to_owned(),
-    })
-}
-
-#[cfg(unix)]
-fn limit() -> Option<u64> {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: a place for the two numbers.
-    let told = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) } == 0;
-    told.then_some(limit.rlim_cur)
-}
-
-#[cfg(not(unix))]
-fn limit() -> Option<u64> {
-    None
 }

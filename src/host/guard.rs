@@ -31,7 +31,7 @@ pub fn guard_quietly(body: impl FnOnce()) {
 
 /// Keeps panics from being printed on the host's stderr. This library has its
 /// own copy of Rust's runtime, so the host's own panics are not touched.
-#[allow(clippy::disallowed_methods)]
+#[expect(clippy::disallowed_methods, reason = "the hook of this library's own runtime")]
 pub fn silence_panics() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| std::panic::set_hook(Box::new(|_| ())));

@@ -3,13 +3,15 @@
 //! Everything goes through the function table that the host handed to the
 //! entry point. Nothing here knows what a replica is.
 
-#![allow(unsafe_code)]
+#![allow(unsafe_code, reason = "this is the FFI wall")]
 
 pub mod aggregate;
 mod api;
 pub mod call;
 pub mod connection;
+mod descriptors;
 pub mod entry;
+mod ffi;
 pub mod file;
 pub mod fitness;
 pub mod function;

@@ -20,6 +20,7 @@ mod steps;
 use self::budget::{Budget, Unread};
 pub use self::steps::lost as transaction_lost;
 use self::steps::{Condition, Layout, Steps};
+use crate::code;
 use crate::error::{Error, Kind, Result};
 use crate::sqltext::statement::{Description, Rows, Statement, StatementResult};
 use crate::sqltext::value::Value;
@@ -287,49 +288,49 @@ fn own_words(message: &str) -> &str {
 /// Extended result codes that a server may name; sqld itself only names the
 /// primary ones, and CONSTRAINT is told apart by its message below.
 const CODES: [(&str, i32); 34] = [
-    ("SQLITE_ERROR", 1),
-    ("SQLITE_INTERNAL", 2),
-    ("SQLITE_PERM", 3),
-    ("SQLITE_ABORT", 4),
-    ("SQLITE_LOCKED", 6),
-    ("SQLITE_NOMEM", 7),
-    ("SQLITE_READONLY", 8),
-    ("SQLITE_INTERRUPT", 9),
-    ("SQLITE_IOERR", 10),
-    ("SQLITE_CORRUPT", 11),
-    ("SQLITE_FULL", 13),
-    ("SQLITE_CANTOPEN", 14),
-    ("SQLITE_SCHEMA", 17),
-    ("SQLITE_TOOBIG", 18),
-    ("RESPONSE_TOO_LARGE", 18),
-    ("SQLITE_CONSTRAINT", 19),
-    ("SQLITE_CONSTRAINT_CHECK", 275),
-    ("SQLITE_CONSTRAINT_COMMITHOOK", 531),
-    ("SQLITE_CONSTRAINT_FOREIGNKEY", 787),
-    ("SQLITE_CONSTRAINT_FUNCTION", 1043),
-    ("SQLITE_CONSTRAINT_NOTNULL", 1299),
-    ("SQLITE_CONSTRAINT_PRIMARYKEY", 1555),
-    ("SQLITE_CONSTRAINT_TRIGGER", 1811),
-    ("SQLITE_CONSTRAINT_UNIQUE", 2067),
-    ("SQLITE_CONSTRAINT_VTAB", 2323),
-    ("SQLITE_CONSTRAINT_ROWID", 2579),
-    ("SQLITE_CONSTRAINT_PINNED", 2835),
-    ("SQLITE_CONSTRAINT_DATATYPE", 3091),
-    ("SQLITE_MISMATCH", 20),
-    ("SQLITE_MISUSE", 21),
-    ("SQLITE_AUTH", 23),
-    ("SQLITE_RANGE", 25),
-    ("SQLITE_NOTADB", 26),
-    ("SQLITE_UNKNOWN", 1),
+    ("SQLITE_ERROR", code::ERROR),
+    ("SQLITE_INTERNAL", code::INTERNAL),
+    ("SQLITE_PERM", code::PERM),
+    ("SQLITE_ABORT", code::ABORT),
+    ("SQLITE_LOCKED", code::LOCKED),
+    ("SQLITE_NOMEM", code::NOMEM),
+    ("SQLITE_READONLY", code::READONLY),
+    ("SQLITE_INTERRUPT", code::INTERRUPT),
+    ("SQLITE_IOERR", code::IOERR),
+    ("SQLITE_CORRUPT", code::CORRUPT),
+    ("SQLITE_FULL", code::FULL),
+    ("SQLITE_CANTOPEN", code::CANTOPEN),
+    ("SQLITE_SCHEMA", code::SCHEMA),
+    ("SQLITE_TOOBIG", code::TOOBIG),
+    ("RESPONSE_TOO_LARGE", code::TOOBIG),
+    ("SQLITE_CONSTRAINT", code::CONSTRAINT),
+    ("SQLITE_CONSTRAINT_CHECK", code::CONSTRAINT_CHECK),
+    ("SQLITE_CONSTRAINT_COMMITHOOK", code::CONSTRAINT_COMMITHOOK),
+    ("SQLITE_CONSTRAINT_FOREIGNKEY", code::CONSTRAINT_FOREIGNKEY),
+    ("SQLITE_CONSTRAINT_FUNCTION", code::CONSTRAINT_FUNCTION),
+    ("SQLITE_CONSTRAINT_NOTNULL", code::CONSTRAINT_NOTNULL),
+    ("SQLITE_CONSTRAINT_PRIMARYKEY", code::CONSTRAINT_PRIMARYKEY),
+    ("SQLITE_CONSTRAINT_TRIGGER", code::CONSTRAINT_TRIGGER),
+    ("SQLITE_CONSTRAINT_UNIQUE", code::CONSTRAINT_UNIQUE),
+    ("SQLITE_CONSTRAINT_VTAB", code::CONSTRAINT_VTAB),
+    ("SQLITE_CONSTRAINT_ROWID", code::CONSTRAINT_ROWID),
+    ("SQLITE_CONSTRAINT_PINNED", code::CONSTRAINT_PINNED),
+    ("SQLITE_CONSTRAINT_DATATYPE", code::CONSTRAINT_DATATYPE),
+    ("SQLITE_MISMATCH", code::MISMATCH),
+    ("SQLITE_MISUSE", code::MISUSE),
+    ("SQLITE_AUTH", code::AUTH),
+    ("SQLITE_RANGE", code::RANGE),
+    ("SQLITE_NOTADB", code::NOTADB),
+    ("SQLITE_UNKNOWN", code::ERROR),
 ];
 
 /// How SQLite's messages of a constraint begin (sqlite.org: build.c, insert.c,
 /// fkey.c, vdbe.c). A primary key says "UNIQUE" too.
 const CONSTRAINTS: [(&str, i32); 5] = [
-    ("UNIQUE constraint failed", 2067),
-    ("NOT NULL constraint failed", 1299),
-    ("CHECK constraint failed", 275),
-    ("FOREIGN KEY constraint failed", 787),
+    ("UNIQUE constraint failed", code::CONSTRAINT_UNIQUE),
+    ("NOT NULL constraint failed", code::CONSTRAINT_NOTNULL),
+    ("CHECK constraint failed", code::CONSTRAINT_CHECK),
+    ("FOREIGN KEY constraint failed", code::CONSTRAINT_FOREIGNKEY),
     ("cannot store ", 3091),
 ];
 
@@ -371,7 +372,7 @@ impl From<SqlError> for Error {
             // sqld takes values of at most about 5 MB, and says so of arguments.
             "ARGS_INVALID" if message.ends_with("string or blob too big") => {
                 let text = "the value is too big for the primary: string or blob too big";
-                Error::new(Kind::Remote(18), text)
+                Error::new(Kind::Remote(code::TOOBIG), text)
             }
             _ => Error::remote(extended_code(&code, message), message, own_words(message)),
         }

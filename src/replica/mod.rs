@@ -1,8 +1,8 @@
 //! The replica of one file: attach, sync, write, status, detach.
 //!
 //! `attach` opens it, `sync` and `write` bring the primary's pages to
-//! the `store`, which puts them into the file by one draft at a time. Nothing here
-//! knows SQL function names or a wire format.
+//! the `store`, which puts them into the file by one draft at a time. Nothing
+//! here knows a wire format.
 
 mod attach;
 mod credentials;
@@ -11,6 +11,7 @@ pub mod options;
 mod progress;
 mod promote;
 mod reaper;
+mod report;
 mod sidecar;
 mod status;
 mod streams;
@@ -32,8 +33,8 @@ use crate::primary::Endpoint;
 pub use self::attach::Request;
 pub use self::progress::{Progress, WatchedSync};
 pub use self::promote::PromoteReport;
+pub use self::report::SyncReport;
 pub use self::status::Status;
-pub use self::sync::SyncReport;
 pub use self::writes::{Arrival, Batch, BatchReport, Described, WriteReport, split};
 pub use crate::primary::Mode;
 

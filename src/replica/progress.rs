@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::Replica;
 use super::options::SyncOptions;
-use super::sync::SyncReport;
+use super::report::SyncReport;
 use crate::error::{Error, Kind, Result};
 use crate::host::HostDb;
 use crate::thread::{Thread, closing_flag};

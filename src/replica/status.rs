@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use super::Replica;
-use super::sync::SyncReport;
+use super::report::SyncReport;
 use crate::error::{Error, Kind, Result};
 use crate::position::Position;
 use crate::primary::Tally;

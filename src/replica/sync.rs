@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::options::{OnReset, SyncOptions};
+use super::report::SyncReport;
 use super::status::Counters;
 use super::streams::Streams;
 use crate::error::{Error, Kind, Result};
@@ -25,24 +26,6 @@ const CHANGES_PER_REPORT: u32 = 256;
 
 /// Is told how far a pull is: frames that came, and all there are to come.
 pub type Watch = Box<dyn Fn(u64, Option<u64>) + Send>;
-
-/// What a sync did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct SyncReport {
-    /// Number of the last frame the file holds now, where the protocol has
-    /// such numbers.
-    pub frame_no: Option<u64>,
-    pub frames_synced: u64,
-    pub pages_written: u64,
-    /// Bytes of answers, without HTTP headers.
-    pub bytes_received: u64,
-    /// Whether a snapshot took part.
-    pub snapshot: bool,
-    /// Whether the file's content was replaced because the primary's history
-    /// is another one now.
-    pub reset: bool,
-    pub duration_ms: u64,
-}
 
 /// What brings a primary's pages into a file: of the connection that is
 /// attached, and one more of its worker.

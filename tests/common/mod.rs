@@ -3,10 +3,11 @@
 //!
 //! Nothing here links the library under test: it is loaded by the hosts.
 
-// Every test binary uses a part of this.
-#![allow(dead_code, unused_imports)]
-// What .clippy.toml forbids it forbids to a library inside a host.
-#![allow(clippy::disallowed_methods)]
+#![allow(dead_code, unused_imports, reason = "every test binary uses a part of this")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "what .clippy.toml forbids it forbids to a library inside a host"
+)]
 
 pub mod compare;
 pub mod front;

@@ -8,6 +8,7 @@ use replica::primary::Endpoint;
 use replica::proto::grpc_web::{Decoder, Status};
 use replica::proto::hrana::{self, Encoding, Request};
 use replica::proto::sqld_log::{self, FrameReader, Shape};
+use replica::proto::turso::{Part, Reader};
 use replica::sqltext::script::cut;
 use replica::sqltext::statement::Statement;
 use replica::sqltext::value::Value;
@@ -27,6 +28,7 @@ pub const ALL: &[(&str, Target)] = &[
     ("hrana_json", hrana_json),
     ("hrana_protobuf", hrana_protobuf),
     ("text", text),
+    ("turso", turso),
     ("wal", wal),
     ("wal_index", wal_index),
 ];
@@ -64,6 +66,30 @@ fn frames(bytes: &[u8]) {
         let whole = bytes.get(1..).unwrap_or_default();
         assert_eq!(read(&mut pieces(bytes)), read(&mut [whole].into_iter()));
     }
+}
+
+/// However the answer is cut, the same parts come out, until one is wrong.
+fn turso(bytes: &[u8]) {
+    let read = |pieces: &mut dyn Iterator<Item = &[u8]>| {
+        let (mut reader, mut seen) = (Reader::default(), Vec::new());
+        for mut piece in pieces {
+            loop {
+                match reader.advance(&mut piece) {
+                    Ok(Some(Part::Header(header))) => seen.push(format!("{header:?}")),
+                    Ok(Some(Part::Page(page))) => {
+                        assert_ne!(page.0, 0);
+                        reader.image().expect("a part that was given has its image");
+                        seen.push(format!("{page:?}"));
+                    }
+                    Ok(None) => break,
+                    Err(_) => return (seen, None),
+                }
+            }
+        }
+        (seen, Some(reader.is_complete()))
+    };
+    let whole = bytes.get(1..).unwrap_or_default();
+    assert_eq!(read(&mut pieces(bytes)), read(&mut [whole].into_iter()));
 }
 
 fn hello(bytes: &[u8]) {

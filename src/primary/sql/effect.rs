@@ -1,5 +1,6 @@
 //! What a request with SQL means when no answer says what came of it.
 
+use crate::code;
 use crate::error::{Error, Kind};
 use crate::proto::hrana;
 use crate::units::MB;
@@ -27,7 +28,9 @@ impl IfUnanswered {
         );
         match self {
             IfUnanswered::Lost => hrana::transaction_lost(&text),
-            IfUnanswered::Harmless | IfUnanswered::Unknown => Error::new(Kind::Remote(18), text),
+            IfUnanswered::Harmless | IfUnanswered::Unknown => {
+                Error::new(Kind::Remote(code::TOOBIG), text)
+            }
         }
     }
 
