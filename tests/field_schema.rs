@@ -265,7 +265,8 @@ fn a_schema_that_cannot_be_read_is_named_and_the_last_readable_state_stays() {
     let mut shell = Shell::attached(&db, &before.url());
     let after = serve("log", frames.clone(), frames.len() as u64 - 1);
     shell.run("SELECT replica_detach()");
-    shell.attach(&after.url());
+    let moved = "{\"new_primary\": true}";
+    shell.json(&format!("SELECT replica_attach('{}', NULL, '{moved}')", after.url()));
     for _ in 0..2 {
         let error = shell.error("SELECT replica_sync()");
         assert!(error.contains("the schema of u cannot be read by this SQLite"), "{error}");
