@@ -2,7 +2,7 @@
 
 import apsw
 
-from host import URL, connect, raises, report
+from host import URL, connect, report
 
 
 def deny_replica(action, first, second, database, trigger):
@@ -27,6 +27,10 @@ for name in functions:
             assert denied or "wrong number of arguments" in str(error), error
 for name in tables:
     for columns in ("*", "count(*)", "rowid"):
-        raises(apsw.AuthError, "", db.execute, f"SELECT {columns} FROM {name}")
-    raises(apsw.SQLError, "no such module", db.execute, f"CREATE VIRTUAL TABLE temp.x USING {name}")
+        try:
+            db.execute(f"SELECT {columns} FROM {name}").fetchall()
+            raise SystemExit(f"{name} was read")
+        except (apsw.AuthError, apsw.SQLError) as error:
+            # One that the library makes for itself is no table by its name.
+            assert isinstance(error, apsw.AuthError) or "no such table" in str(error), error
 assert db.execute("SELECT count(*) FROM t").fetchall() == [(2,)]
