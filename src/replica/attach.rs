@@ -67,6 +67,7 @@ impl Replica {
             let pages = u32::try_from(size / PAGE_SIZE).unwrap_or(u32::MAX);
             file.last_page.set(PageNo(pages));
         }
+        file.trust_schema(options.trusted_schema)?;
         file.schema.publish_unreadable.set(options.publish_unreadable_schema);
         let connect = ConnectOptions {
             namespace: options.namespace.clone(),

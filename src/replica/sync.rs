@@ -59,6 +59,7 @@ impl Syncer {
             ReplicaFile::open(host, None, Patience { timeout, cancelled: cancelled.clone() })?;
         file.last_page.set(self.file.last_page.get());
         file.schema.publish_unreadable.set(self.file.schema.publish_unreadable.get());
+        file.trust_schema(self.file.schema.trusted.get())?;
         Ok(Syncer {
             file,
             primary: self.primary.clone(),

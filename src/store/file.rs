@@ -340,6 +340,13 @@ impl ReplicaFile {
         self.connection.query(query).ok().flatten().unwrap_or_default()
     }
 
+    /// Looks at the schema as a connection does that trusts it, or does not.
+    pub fn trust_schema(&self, trusted: bool) -> Result<()> {
+        self.schema.trusted.set(trusted);
+        let trust = if trusted { "ON" } else { "OFF" };
+        self.connection.query(&format!("PRAGMA trusted_schema={trust}")).map(|_| ())
+    }
+
     /// Whether this SQLite can read the file's schema.
     pub(super) fn reads_schema(&self) -> bool {
         self.connection.query("SELECT 1 FROM main.sqlite_master LIMIT 1").is_ok()

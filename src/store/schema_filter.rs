@@ -21,6 +21,8 @@ use crate::units::{PageImage, PageNo};
 pub struct SchemaFilter {
     /// Shows also what this SQLite cannot read.
     pub publish_unreadable: Cell<bool>,
+    /// The host's connection trusts the schema: it may call any function.
+    pub trusted: Cell<bool>,
     functions: OnceCell<BTreeSet<String>>,
     /// The pages that the schema of the state at this position lies on.
     pages: RefCell<Option<(Position, BTreeSet<PageNo>)>>,
@@ -77,7 +79,7 @@ impl SchemaFilter {
         }
         let mut fingerprint = fingerprint(&schema);
         if self.readable.get() != Some(fingerprint) {
-            while let Some(found) = first_unreadable(&schema.entries)? {
+            while let Some(found) = first_unreadable(&schema.entries, self.trusted.get())? {
                 let at = schema.entries.iter().position(|entry| entry.name == found.name);
                 let other = at.and_then(|at| Some((at, give_up(&schema.entries[at])?)));
                 match other {
@@ -146,10 +148,18 @@ fn fingerprint(schema: &Schema) -> u64 {
 }
 
 fn refused(found: &Unreadable) -> Error {
-    let text = format!(
-        "{}; the file stays at the last state that it can read: change {} on the primary, use a \
-         newer SQLite, or attach with '{{\"on_schema\":\"publish\"}}'",
-        found.text, found.name
-    );
+    let remedy = if found.wants_trust {
+        "use a newer SQLite, or, if whoever changes the primary's schema may call your program's \
+         functions, attach with '{\"trusted_schema\":true}'"
+            .to_owned()
+    } else {
+        format!(
+            "change {} on the primary, use a newer SQLite, or attach with \
+             '{{\"on_schema\":\"publish\"}}'",
+            found.name
+        )
+    };
+    let text =
+        format!("{}; the file stays at the last state that it can read: {remedy}", found.text);
     Error::new(Kind::Local, text)
 }

@@ -20,7 +20,7 @@ impl ReplicaFile {
         let known = |name: &str| self.schema.has_function(name);
         let mut all: Vec<Note> =
             schema.entries.iter().flat_map(|entry| notes(entry, &known)).collect();
-        if let Some(found) = first_unreadable(&schema.entries)? {
+        if let Some(found) = first_unreadable(&schema.entries, self.schema.trusted.get())? {
             let kind = schema.entries.iter().find(|entry| entry.name == found.name);
             let kind = kind.map_or_else(String::new, |entry| entry.kind.clone());
             all.push(Note { name: found.name, kind, rewritten: false, text: found.text });
@@ -48,6 +48,6 @@ impl ReplicaFile {
             return Ok(None);
         }
         let Some(schema) = self.schema_now()? else { return Ok(None) };
-        Ok(first_unreadable(&schema.entries)?.map(|found| found.text))
+        Ok(first_unreadable(&schema.entries, self.schema.trusted.get())?.map(|found| found.text))
     }
 }

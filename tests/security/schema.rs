@@ -69,6 +69,34 @@ fn with_the_option_the_schema_is_trusted_as_before() {
     assert!(touched.exists(), "the attack of these tests does not work any more");
 }
 
+/// Old SQLites, 3.40.1 among them, take their own JSON functions for unsafe. A
+/// file that the attached connection could not read is refused before anybody sees it.
+#[test]
+fn a_schema_that_is_only_read_with_trust_is_refused_with_the_remedy() {
+    let table = "CREATE TABLE j(a, b AS (json_extract(a, '$.x')))";
+    let (_scratch, plain) = empty_place();
+    let distrusts_json =
+        shell(&plain, &format!("PRAGMA trusted_schema = 0; {table};")).code != Some(0);
+    let sqld = Sqld::start();
+    let (_folder, db) = empty_place();
+    sqld.execute("CREATE TABLE before(x); INSERT INTO before VALUES (1)");
+    let mut shell = Shell::attached(&db, &sqld.url());
+    sqld.execute(table);
+    sqld.execute("INSERT INTO j(a) VALUES ('{\"x\": 5}')");
+    if distrusts_json {
+        let error = shell.error("SELECT replica_sync()");
+        assert!(error.contains("unsafe use of json_extract()"), "{error}");
+        assert!(error.contains("attach with '{\"trusted_schema\":true}'"), "{error}");
+        assert_eq!(shell.run("SELECT x FROM before"), "1");
+        shell.run("SELECT replica_detach()");
+        let options = r#"'{"trusted_schema": true}'"#;
+        shell.run(&format!("SELECT replica_attach('{}', NULL, {options})", sqld.url()));
+        shell.run("PRAGMA trusted_schema = 1");
+    }
+    shell.sync();
+    assert_eq!(shell.run("SELECT b FROM j"), "5");
+}
+
 /// Views, generated columns, CHECK constraints, indexes on expressions,
 /// partial indexes and triggers, in a schema that a real sqld hands out.
 #[test]
