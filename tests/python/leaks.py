@@ -64,7 +64,8 @@ while growth[-1] > NO_GROWTH_KB and len(growth) < WINDOWS or len(growth) < 2:
 after = threads(), descriptors()
 print(f"{ROUNDS} rounds each: memory grew by {growth} KB; threads {before[0]} -> {after[0]}, "
       f"descriptors {len(before[1])} -> {len(after[1])}")
-assert after[0] == before[0], "threads leak"
+# The one that closes idle streams, for the whole process, may have ended.
+assert after[0] <= before[0], "threads leak"
 assert after[1] == before[1], f"file descriptors leak: {before[1]} -> {after[1]}"
 assert not any(DATABASE in path for path in after[1]), after[1]
 assert growth[-1] <= NO_GROWTH_KB, "memory leaks"

@@ -35,14 +35,25 @@ impl Link {
     /// What an HTTP status other than 200 means. `server`: what was expected
     /// there, for the text.
     pub fn http_refusal(&self, answer: &mut Answer, write: bool, server: &str) -> Error {
-        let (peer, status) = (self.peer().to_owned(), answer.status());
         let said = self.reason(answer);
+        self.refusal_because(answer, &said, write, server)
+    }
+
+    /// The same of an answer whose reason has been read.
+    pub fn refusal_because(&self, answer: &Answer, said: &str, write: bool, server: &str) -> Error {
+        let (peer, status) = (self.peer(), answer.status());
         let because = if said.is_empty() { String::new() } else { format!(": {said}") };
         match status {
-            401 => self.token_refused(if said.is_empty() { "status 401" } else { &said }),
-            403 => self.forbidden(&said, write),
+            401 => self.token_refused(if said.is_empty() { "status 401" } else { said }),
+            403 => self.forbidden(said, write),
             // sqld says so of a namespace, and only sqld says it in JSON.
-            404 if said.contains("route not found") => self.not_a_primary(answer, server),
+            404 if said.contains("route not found") => Error::new(
+                Kind::Protocol,
+                format!(
+                    "the server at {peer} answered 404{because}; this does not look like \
+                     {server}: check the URL"
+                ),
+            ),
             404 if answer.content_type() == "application/json" && !said.is_empty() => Error::new(
                 Kind::Protocol,
                 format!("the primary at {peer} has no such database: {said}"),

@@ -109,15 +109,16 @@ impl Server {
         let mut answer = self.link.post(&post, patience)?;
         if answer.status() != 200 {
             let (status, kind) = (answer.status(), answer.content_type().to_owned());
-            let refusal = self.link.http_refusal(&mut answer, false, turso::SERVER);
+            let said = self.link.reason(&mut answer);
+            let refusal = self.link.refusal_because(&answer, &said, false, turso::SERVER);
             let of_revision = match status {
                 400 | 409 | 410 | 412 | 422 => true,
                 // A server that knows the route says so in JSON of a state, and
                 // one that does not know it of the route.
-                404 => kind == "application/json" && !refusal.to_string().contains("route"),
+                404 => kind == "application/json" && !said.contains("route"),
                 _ => false,
             };
-            if refusal.to_string().contains("mvcc_logical_log") {
+            if said.contains("mvcc_logical_log") {
                 return Err(turso::mvcc());
             }
             return if names && of_revision { Ok(None) } else { Err(refusal) };
