@@ -81,6 +81,26 @@ impl Position {
         }
     }
 
+    /// As a user passes it on: the history's fingerprint in 12 hex digits and
+    /// the frame's number. None where the primary does not number what it
+    /// commits: such states have no order, so nobody can wait for one.
+    pub fn token(self) -> Option<String> {
+        let Fingerprint(history) = self.history;
+        self.frame_no().map(|FrameNo(frame)| format!("{history:012x}:{frame}"))
+    }
+
+    /// Reads what [`Position::token`] made; None for anything else.
+    pub fn from_token(token: &str) -> Option<Position> {
+        let (history, frame) = token.split_once(':')?;
+        let only = |text: &str, radix| !text.is_empty() && text.chars().all(|c| c.is_digit(radix));
+        if history.len() != 12 || !only(history, 16) || !only(frame, 10) {
+            return None;
+        }
+        let history = u64::from_str_radix(history, 16).ok().filter(|history| *history != 0)?;
+        let frame = frame.parse().ok().map(FrameNo)?;
+        (frame <= Position::MAX_FRAME).then(|| Position::of_frame(Fingerprint(history), frame))
+    }
+
     /// As page 1 carries it: two numbers of 48 bits, big-endian. None where
     /// the frame's number is too large.
     pub fn encode(self) -> Option<[u8; Position::SIZE]> {
@@ -124,6 +144,43 @@ mod tests {
         assert!(one.covers(one) && !one.covers(two) && !two.covers(one));
         assert!(!one.covers(frame(5)) && !frame(5).covers(one));
         assert_eq!(one.frame_no(), None);
+    }
+
+    #[test]
+    fn a_position_comes_back_from_its_token_and_nothing_else_does() {
+        let history = Fingerprint::of("a");
+        for frame in [FrameNo(0), FrameNo(7), Position::MAX_FRAME] {
+            let position = Position::of_frame(history, frame);
+            let token = position.token().unwrap();
+            assert_eq!(token.split_once(':').unwrap().0.len(), 12, "{token}");
+            assert_eq!(Position::from_token(&token), Some(position), "{token}");
+        }
+        let small = Position::of_frame(Fingerprint(10), FrameNo(3));
+        assert_eq!(small.token().as_deref(), Some("00000000000a:3"));
+        assert_eq!(Position::of_revision(history, "1").token(), None);
+        let bad = [
+            "",
+            ":",
+            "3",
+            "00000000000a",
+            "00000000000a:",
+            ":3",
+            "a:3",
+            "00000000000g:3",
+            "00000000000a:-3",
+            "00000000000a:+3",
+            "00000000000a:3:4",
+            "00000000000a: 3",
+            "+0000000000a:3",
+            "000000000000:3",
+            "00000000000a:140737488355328",
+            "00000000000a:99999999999999999999",
+            "00000000000a:3x",
+            "0000000000\u{e9}:3",
+        ];
+        for token in bad {
+            assert_eq!(Position::from_token(token), None, "{token}");
+        }
     }
 
     #[test]

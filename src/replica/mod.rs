@@ -35,6 +35,7 @@ pub use self::progress::{Progress, WatchedSync};
 pub use self::promote::PromoteReport;
 pub use self::report::SyncReport;
 pub use self::status::Status;
+pub use self::wait::Awaited;
 pub use self::writes::{Arrival, Batch, BatchReport, Described, WriteReport, split};
 pub use crate::primary::Mode;
 

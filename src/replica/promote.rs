@@ -13,9 +13,8 @@ use crate::wal::page1;
 /// What was promoted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PromoteReport {
-    /// Number of the last frame it held as a replica, where the protocol has
-    /// such numbers.
-    pub frame_no: Option<u64>,
+    /// Where it stood as a replica.
+    pub position: Option<Position>,
 }
 
 impl Replica {
@@ -24,15 +23,14 @@ impl Replica {
     /// Connections that are open keep SQLite's read-only flag: it is read when
     /// a connection first looks at the file, and stays.
     pub fn promote(&self) -> Result<PromoteReport> {
-        Ok(PromoteReport { frame_no: self.syncer.file.promote()? })
+        Ok(PromoteReport { position: self.syncer.file.promote()? })
     }
 }
 
 impl ReplicaFile {
-    fn promote(&self) -> Result<Option<u64>> {
+    fn promote(&self) -> Result<Option<Position>> {
         let transaction = self.begin()?;
-        let frame_no =
-            transaction.stamp().position.and_then(Position::frame_no).map(|frame| frame.0);
+        let position = transaction.stamp().position;
         let size = transaction.size();
         let mut page_1 = Box::new(*transaction.page_1());
         page1::promote(&mut page_1);
@@ -44,6 +42,6 @@ impl ReplicaFile {
         // Then the database file says so as well. If a reader is in the way,
         // the log does until the next checkpoint.
         self.copy_log()?;
-        Ok(frame_no)
+        Ok(position)
     }
 }

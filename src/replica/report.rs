@@ -1,11 +1,12 @@
 //! What a sync tells of itself: to its caller, and to the counters.
 
+use crate::position::Position;
+
 /// What a sync did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SyncReport {
-    /// Number of the last frame the file holds now, where the protocol has
-    /// such numbers.
-    pub frame_no: Option<u64>,
+    /// Where the file stands now; None where it holds nothing.
+    pub position: Option<Position>,
     pub frames_synced: u64,
     pub pages_written: u64,
     /// Bytes of answers, without HTTP headers.
@@ -16,4 +17,12 @@ pub struct SyncReport {
     /// is another one now.
     pub reset: bool,
     pub duration_ms: u64,
+}
+
+impl SyncReport {
+    /// Number of the last frame the file holds now, where the protocol has
+    /// such numbers.
+    pub fn frame_no(&self) -> Option<u64> {
+        self.position.and_then(Position::frame_no).map(|frame| frame.0)
+    }
 }

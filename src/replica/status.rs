@@ -142,7 +142,8 @@ pub struct Status {
     pub state: &'static str,
     /// Name of the primary's history, as far as this attach has learned it.
     pub log_id: Option<String>,
-    pub frame_no: Option<u64>,
+    /// Where the file stands; None where it holds nothing.
+    pub position: Option<Position>,
     /// The primary's last frame when it was last asked.
     pub primary_frame_no: Option<u64>,
     pub lag_frames: Option<u64>,
@@ -167,8 +168,8 @@ impl Replica {
     }
 
     pub fn status(&self) -> Result<Status> {
-        let frame_no =
-            self.syncer.file.position()?.and_then(Position::frame_no).map(|frame| frame.0);
+        let position = self.syncer.file.position()?;
+        let frame_no = position.and_then(Position::frame_no).map(|frame| frame.0);
         let counters = self.syncer.counters.lock();
         // What the primary has now is not known while it does not answer.
         let head = counters.primary_frame_no.filter(|_| !counters.out_of_touch);
@@ -183,7 +184,7 @@ impl Replica {
             protocol: self.syncer.primary.protocol(),
             state: counters.state(),
             log_id: self.syncer.primary.history(),
-            frame_no,
+            position,
             primary_frame_no: counters.primary_frame_no,
             lag_frames: lag,
             last_contact_unix_ms: counters.last_contact_unix_ms,

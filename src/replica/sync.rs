@@ -162,7 +162,7 @@ impl Syncer {
         }
         report.reset = true;
         if empty {
-            report.frame_no = None;
+            report.position = None;
             let mut apply = Assembly::new(&self.file, Base::Everything { replaces: at });
             if apply.replace_with_nothing()? == Taken::Overtaken {
                 return Ok(Outcome::StartOver(overtaken()));
@@ -203,7 +203,7 @@ impl Syncer {
         report.frames_synced += tally.frames;
         report.bytes_received += tally.bytes;
         report.snapshot |= tally.snapshot;
-        report.frame_no = reached.or(from).and_then(Position::frame_no).map(|frame| frame.0);
+        report.position = reached.or(from);
         self.counters.lock().primary_frame_no = tally.head;
         if reached.is_none() {
             // An empty primary still makes an empty file a replica.

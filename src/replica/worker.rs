@@ -250,5 +250,5 @@ fn watch(syncer: &Syncer, stream: &mut Followed) -> Result<Ending> {
 fn found_beside(syncer: &Syncer) -> Result<Option<u64>> {
     let timeout = Some(HEARTBEAT.min(syncer.timeout));
     let report = syncer.sync(SyncOptions { timeout, ..SyncOptions::default() })?;
-    Ok(report.frame_no.filter(|_| report.frames_synced > 0))
+    Ok(report.frame_no().filter(|_| report.frames_synced > 0))
 }

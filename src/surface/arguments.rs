@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use crate::error::{Error, Kind, Result};
 use crate::host::value::Argument;
+use crate::position::Position;
+use crate::replica::Awaited;
 use crate::sqltext::value::Value;
 
 /// A text that must be there.
@@ -36,7 +38,7 @@ fn hint(name: &str, argument: &Argument) -> &'static str {
 
 /// A frame number, as `replica_write` returns it: JavaScript binds all numbers
 /// as reals, Perl and PHP many of them as texts.
-pub fn frame_no(argument: &Argument) -> Result<u64> {
+fn frame_no(argument: &Argument) -> Result<u64> {
     let whole = match argument {
         Argument::Integer(number) => Some(*number),
         // Up to 2^53 every whole number is one.
@@ -52,6 +54,21 @@ pub fn frame_no(argument: &Argument) -> Result<u64> {
         Some(number) if number >= 0 => Ok(number.unsigned_abs()),
         Some(_) => Err(bad("frame_no must not be negative".to_owned())),
         None => Err(bad(format!("frame_no must be an integer, not {}", type_name(argument)))),
+    }
+}
+
+/// A frame number, or the text that stands as `position` beside it.
+pub fn awaited(argument: &Argument) -> Result<Awaited> {
+    match argument {
+        Argument::Text(bytes) if bytes.contains(&b':') => {
+            let position = std::str::from_utf8(bytes).ok().and_then(Position::from_token);
+            position.map(Awaited::Position).ok_or_else(|| {
+                bad("position must be 12 hex digits, a colon and a frame number, as a result shows \
+                     it; pass that text unchanged"
+                    .to_owned())
+            })
+        }
+        argument => frame_no(argument).map(Awaited::Frame),
     }
 }
 

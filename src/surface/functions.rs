@@ -1,6 +1,6 @@
 //! The table of SQL functions, and their bodies.
 
-use super::arguments::{frame_no, optional_text, seconds, text, values};
+use super::arguments::{awaited, optional_text, seconds, text, values};
 use super::local_transaction::{tie, untie};
 use super::permit::{Effect, Lock};
 use super::values::{from_json, statements_of};
@@ -390,11 +390,11 @@ fn untie_if_over(connection: &Connection) {
     }
 }
 
-/// `replica_wait(frame_no [, timeout_s])`: the last frame that the file holds.
+/// `replica_wait(frame_no or position [, timeout_s])`: the last frame that the file holds.
 fn wait(connection: &Connection, args: &[Argument]) -> Result<Output> {
-    let frame_no = frame_no(&args[0])?;
+    let wanted = awaited(&args[0])?;
     let timeout = args.get(1).map(seconds).transpose()?.flatten();
-    let at = connection.with_replica(|replica| replica.wait(frame_no, timeout))?;
+    let at = connection.with_replica(|replica| replica.wait(wanted, timeout))?;
     Ok(i64::try_from(at).ok().into())
 }
 

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value as Json, json};
 
 use crate::error::Error;
+use crate::position::Position;
 use crate::primary::{Description, StatementResult};
 use crate::replica::{
     Arrival, BatchReport, Described, PromoteReport, Status, SyncReport, WriteReport,
@@ -11,7 +12,8 @@ use crate::sqltext::value::Value;
 
 pub fn sync(report: &SyncReport) -> String {
     json!({
-        "frame_no": report.frame_no,
+        "frame_no": report.frame_no(),
+        "position": report.position.and_then(Position::token),
         "frames_synced": report.frames_synced,
         "pages_written": report.pages_written,
         "bytes_received": report.bytes_received,
@@ -25,7 +27,8 @@ pub fn sync(report: &SyncReport) -> String {
 pub fn promote(report: &PromoteReport) -> String {
     json!({
         "promoted": true,
-        "frame_no": report.frame_no,
+        "frame_no": report.position.and_then(Position::frame_no).map(|frame| frame.0),
+        "position": report.position.and_then(Position::token),
         "reopen": "connections that are open stay read-only until they are closed and opened again",
     })
     .to_string()
@@ -120,6 +123,7 @@ pub fn commit(report: &Arrival) -> String {
 
 fn arrival(object: &mut Map<String, Json>, arrival: &Arrival) {
     object.insert("frame_no".to_owned(), json!(arrival.frame_no));
+    object.insert("position".to_owned(), json!(arrival.position.and_then(Position::token)));
     object.insert("synced".to_owned(), json!(arrival.synced));
     if let Some(error) = &arrival.sync_error {
         object.insert("sync_error".to_owned(), json!(error));
@@ -157,7 +161,8 @@ pub fn status(status: &Status) -> String {
         "protocol": status.protocol,
         "state": status.state,
         "log_id": status.log_id,
-        "frame_no": status.frame_no,
+        "frame_no": status.position.and_then(Position::frame_no).map(|frame| frame.0),
+        "position": status.position.and_then(Position::token),
         "primary_frame_no": status.primary_frame_no,
         "lag_frames": status.lag_frames,
         "last_contact_unix_ms": status.last_contact_unix_ms,

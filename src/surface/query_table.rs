@@ -13,6 +13,7 @@ use super::{Connection, json};
 use crate::error::{Error, Kind, Result};
 use crate::host::value::{Argument, Output};
 use crate::host::vtab::{Rows, Table};
+use crate::position::Position;
 use crate::replica::WriteReport;
 use crate::sqltext::parameters::Arguments;
 use crate::sqltext::value::Value;
@@ -75,7 +76,7 @@ impl WriteTable {
     pub fn new(connection: Rc<Connection>) -> WriteTable {
         let schema = format!(
             "CREATE TABLE x(row TEXT, rows_affected INTEGER, last_insert_rowid INTEGER, \
-             frame_no INTEGER, synced INTEGER, sync_error TEXT, in_transaction INTEGER, \
+             frame_no INTEGER, position TEXT, synced INTEGER, sync_error TEXT, in_transaction INTEGER, \
              columns TEXT, sql TEXT HIDDEN, args TEXT HIDDEN, {})",
             column_names()
         );
@@ -93,7 +94,7 @@ impl Table for WriteTable {
     }
 
     fn visible_columns(&self) -> usize {
-        8
+        9
     }
 
     fn hidden_columns(&self) -> usize {
@@ -123,6 +124,7 @@ fn rows_of(report: WriteReport, style: json::Style) -> Box<dyn Rows> {
         number(result.rows_affected),
         result.last_insert_rowid.into(),
         number(arrival.frame_no),
+        arrival.position.and_then(Position::token).into(),
         Output::Integer(i64::from(arrival.synced)),
         arrival.sync_error.into(),
         Output::Integer(i64::from(arrival.in_transaction)),

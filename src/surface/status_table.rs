@@ -6,6 +6,7 @@ use super::Connection;
 use crate::error::Result;
 use crate::host::value::{Argument, Output};
 use crate::host::vtab::{Rows, Table};
+use crate::position::Position;
 use crate::replica::{Replica, Status};
 
 /// One row for the replica of this connection, none while nothing is attached.
@@ -18,14 +19,14 @@ impl Table for StatusTable {
 
     fn schema(&self) -> &'static str {
         "CREATE TABLE x(path TEXT, sync_url TEXT, protocol TEXT, state TEXT, log_id TEXT, \
-         frame_no INTEGER, primary_frame_no INTEGER, lag_frames INTEGER, \
+         frame_no INTEGER, position TEXT, primary_frame_no INTEGER, lag_frames INTEGER, \
          last_contact_unix_ms INTEGER, last_sync_unix_ms INTEGER, last_sync_ms INTEGER, bytes_received INTEGER, \
          frames_received INTEGER, pages_written INTEGER, syncs INTEGER, writes INTEGER, \
          last_error TEXT, last_error_unix_ms INTEGER)"
     }
 
     fn visible_columns(&self) -> usize {
-        18
+        19
     }
 
     fn rows(&self, _: &[Option<Argument>]) -> Result<Box<dyn Rows>> {
@@ -44,7 +45,8 @@ fn row(status: Status) -> Vec<Output> {
         Output::Text(status.protocol.to_owned()),
         Output::Text(status.state.to_owned()),
         status.log_id.into(),
-        number(status.frame_no),
+        number(status.position.and_then(Position::frame_no).map(|frame| frame.0)),
+        status.position.and_then(Position::token).into(),
         number(status.primary_frame_no),
         number(status.lag_frames),
         status.last_contact_unix_ms.into(),

@@ -1,16 +1,21 @@
 //! From the primary's "done" to the local file: where a write is to be found.
 
 use super::Work;
+use super::own_writes::Caught;
 use crate::error::Result;
 use crate::position::Position;
 use crate::primary::{Executed, StatementResult};
 use crate::replica::Replica;
+use crate::units::FrameNo;
 
 /// Where a write is to be found.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Arrival {
     /// The primary's last frame after it, where the primary tells.
     pub frame_no: Option<u64>,
+    /// That frame in the primary's history; None until the file shows which
+    /// history that is, because the answer to a write does not say.
+    pub position: Option<Position>,
     /// Whether the local file holds it already.
     pub synced: bool,
     /// Why it does not, if that was an error.
@@ -50,12 +55,13 @@ impl Replica {
         let mut arrival = Arrival { frame_no, ..Arrival::default() };
         if self.options.read_your_writes {
             match self.catch_up_to(before, frame_no, changed) {
-                Ok(synced) => {
-                    arrival.synced = synced;
-                    if synced {
-                        self.syncer.counters.lock().last_error = None;
-                    }
+                Ok(Caught::Up(history)) => {
+                    arrival.synced = true;
+                    let position = |(history, frame)| Position::of_frame(history, FrameNo(frame));
+                    arrival.position = history.zip(frame_no).map(position);
+                    self.syncer.counters.lock().last_error = None;
                 }
+                Ok(Caught::Behind) => {}
                 Err(error) => arrival.sync_error = Some(error.to_string()),
             }
         }

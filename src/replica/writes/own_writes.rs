@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use super::Work;
 use crate::error::Result;
 use crate::patience::Patience;
-use crate::position::Position;
+use crate::position::{Fingerprint, Position};
 use crate::primary::Executed;
 use crate::replica::Replica;
 use crate::replica::follow::{Followed, Opened, open};
@@ -25,7 +25,7 @@ use crate::replica::options::SyncOptions;
 use crate::replica::reaper;
 use crate::replica::streams::PROOF;
 use crate::replica::sync::Drained;
-use crate::replica::wait::Waited;
+use crate::replica::wait::{Awaited, Waited};
 use crate::thread::{Thread, closing_flag};
 use crate::units::FrameNo;
 
@@ -150,27 +150,32 @@ impl Replica {
         }
     }
 
-    /// Waits until the file holds `frame_no`; whether it does.
+    /// Waits until the file holds `frame_no`.
     pub(super) fn catch_up_to(
         &self,
         before: Option<Position>,
         frame_no: Option<u64>,
         changed: bool,
-    ) -> Result<bool> {
+    ) -> Result<Caught> {
+        let history = |position: Option<Position>| position.map(|position| position.history);
         let at = before.and_then(Position::frame_no).map(|frame| frame.0);
         match frame_no {
             Some(frame_no) if Some(frame_no) > at => {
                 let arrived = if self.options.live {
-                    self.wait_for_worker(frame_no)?
+                    self.wait_for_worker(before, frame_no)?
                 } else {
                     self.read_stream(before, frame_no)
                 };
                 if arrived {
-                    return Ok(true);
+                    // Where the file was empty, it is on its first history.
+                    let now = before.map_or_else(|| self.syncer.file.position(), |at| Ok(Some(at)));
+                    return Ok(Caught::Up(history(now?)));
                 }
             }
             // Nothing was changed, and the file was up to date.
-            Some(frame_no) if Some(frame_no) == at && !changed => return Ok(true),
+            Some(frame_no) if Some(frame_no) == at && !changed => {
+                return Ok(Caught::Up(history(before)));
+            }
             // A primary whose log ends before ours, or does not count.
             _ => {}
         }
@@ -178,7 +183,10 @@ impl Replica {
         if let (true, Some(frame_no)) = (self.options.live, frame_no) {
             self.syncer.streams.owe(frame_no);
         }
-        Ok(frame_no.is_none_or(|wanted| report.frame_no >= Some(wanted)))
+        Ok(match frame_no {
+            Some(wanted) if report.frame_no() < Some(wanted) => Caught::Behind,
+            _ => Caught::Up(history(report.position)),
+        })
     }
 
     fn grace(&self, least: Duration) -> Duration {
@@ -187,11 +195,15 @@ impl Replica {
         (took * GRACE_FACTOR).max(least)
     }
 
-    fn wait_for_worker(&self, frame_no: u64) -> Result<bool> {
-        if self.syncer.streams.are_held_back() {
+    /// Of the history that the file was on: where the write has begun another
+    /// one, or the first, the pull finds it.
+    fn wait_for_worker(&self, before: Option<Position>, frame_no: u64) -> Result<bool> {
+        let Some(before) = before.filter(|_| !self.syncer.streams.are_held_back()) else {
             return Ok(false);
-        }
-        let waited = self.syncer.wait_for(frame_no, self.grace(LEAST_WORKER_GRACE))?;
+        };
+        let wanted = Position::of_frame(before.history, FrameNo(frame_no));
+        let waited =
+            self.syncer.wait_for(Awaited::Position(wanted), self.grace(LEAST_WORKER_GRACE))?;
         Ok(matches!(waited, Waited::Reached(_)))
     }
 
@@ -272,6 +284,13 @@ impl Replica {
             Ok(Drained::End | Drained::Overtaken) | Err(_) => Read::Over,
         }
     }
+}
+
+/// Whether the file holds a write.
+pub(super) enum Caught {
+    /// It does, on this history; None where it holds nothing.
+    Up(Option<Fingerprint>),
+    Behind,
 }
 
 /// How reading a stream ended.
