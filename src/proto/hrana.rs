@@ -361,10 +361,10 @@ impl From<SqlError> for Error {
                 format!("the primary is busy with another writer: {message}"),
             ),
             // "Begin it again" alone would send people round in circles.
-            "TRANSACTION_TIMEOUT" => steps::lost(message).and(
-                "it was open for more than 5 s while another writer waited, so make it smaller \
-                 (a batch: GROUP BY)",
-            ),
+            "TRANSACTION_TIMEOUT" => steps::lost(&format!(
+                "{message}: it was open for more than 5 s while another writer waited, so make it \
+                 smaller (a batch: GROUP BY)"
+            )),
             "STREAM_EXPIRED" | "TRANSACTION_BUSY" => steps::lost(message),
             "BLOCKED" | "SQL_BLOCKED" => {
                 Error::new(Kind::Auth, format!("the primary does not allow this: {message}"))
