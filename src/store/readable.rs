@@ -39,7 +39,7 @@ pub fn first_unreadable(entries: &[Entry], trusted: bool) -> Result<Option<Unrea
     }
     let Err(error) = memory.query("SELECT count(*) FROM sqlite_master") else { return Ok(None) };
     let error = error.to_string();
-    let Some((_, found)) = error.split_once("malformed database schema (") else {
+    let Some((_, found)) = error.split_once("database schema (") else {
         return Ok(None);
     };
     // A name may have brackets of its own.
