@@ -30,6 +30,78 @@ fn case(name: &str) {
 }
 
 #[test]
+fn what_the_program_runs_on_each_connection_does_not_lock_others_out() {
+    let sqld = Sqld::start();
+    sqld.execute("CREATE TABLE t(i, x); INSERT INTO t VALUES (0, 'first')");
+    let (_folder, db) = empty_place();
+    let output = Command::new("/usr/bin/python3")
+        .arg("tests/python/auto_extension.py")
+        .arg(extension())
+        .arg(sqld.url())
+        .arg(&db)
+        .output();
+    let Ok(output) = output else { return println!("skipped: no /usr/bin/python3") };
+    print!("{}", String::from_utf8_lossy(&output.stdout));
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}\n{errors}", output.status);
+}
+
+/// A user who opens the database first owns its log.
+#[test]
+#[cfg(unix)]
+fn the_owner_of_a_log_that_may_not_be_written_is_named() {
+    use std::os::unix::fs::PermissionsExt;
+    let sqld = Sqld::start();
+    sqld.execute("CREATE TABLE t(i, x); INSERT INTO t VALUES (0, 'first')");
+    let (folder, db) = empty_place();
+    Shell::attached(&db, &sqld.url()).close();
+    // The library where every user can read it.
+    let (library, script) = (folder.path().join("replica.so"), folder.path().join("attach.sql"));
+    std::fs::copy(extension(), &library).unwrap();
+    let sql = format!(".load {}\nSELECT replica_attach('{}');\n", library.display(), sqld.url());
+    std::fs::write(&script, sql).unwrap();
+    let open_to_all = |path: &Path, mode| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    open_to_all(folder.path(), 0o1777);
+    open_to_all(&db, 0o644);
+    let as_user = |uid: &str, arguments: &[&str]| {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid", uid, "--regid", uid, "--clear-groups", "sqlite3"]);
+        command.args(arguments).arg(&db);
+        command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
+        command.stderr(std::process::Stdio::piped());
+        command
+    };
+    let probe = as_user("65534", &["-version"]).stdin(std::process::Stdio::null()).output();
+    if !probe.is_ok_and(|output| output.status.success()) {
+        return println!("skipped: only root can be two users");
+    }
+    let owned = Command::new("chown").arg("1000").arg(&db).status().unwrap();
+    assert!(owned.success());
+    let mut reader = as_user("65534", &["-batch"]).spawn().unwrap();
+    let mut input = reader.stdin.take().unwrap();
+    std::io::Write::write_all(&mut input, b"BEGIN; SELECT count(*) FROM t;\n").unwrap();
+    let shm = db.with_extension("db-shm");
+    let since = std::time::Instant::now();
+    while !shm.exists() && since.elapsed() < std::time::Duration::from_secs(5) {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    let read = format!(".read {}", script.display());
+    let attached = as_user("1000", &["-batch", "-cmd", &read])
+        .stdin(std::process::Stdio::null())
+        .output()
+        .unwrap();
+    drop(input);
+    reader.wait().unwrap();
+    let error = String::from_utf8_lossy(&attached.stderr);
+    let expected = format!("{}-shm belongs to uid 65534, who opened", db.display());
+    assert!(error.contains(&expected), "{error}\n{}", String::from_utf8_lossy(&attached.stdout));
+    assert!(error.contains("chmod g+w"), "{error}");
+}
+
+#[test]
 fn a_forked_child_that_opens_the_file_anew_is_refused() {
     case("a_forked_child");
     case("a_forked_child_of_a_plain_reader");

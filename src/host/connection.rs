@@ -214,8 +214,23 @@ impl Connection {
         let proof = (!in_memory).then(|| LockProof::new(&path_of(&path)));
         let connection = Connection { db, proof };
         match code {
-            rc::OK => Ok(connection),
+            rc::OK => connection.unlock_between_statements().map(|()| connection),
             code => Err(connection.error("open the database a second time", code)),
+        }
+    }
+
+    /// What the program runs on each new connection (`sqlite3_auto_extension`)
+    /// has run on this one, too: one that never gives up its locks would keep
+    /// everybody else out. The journal needs no such care: a database that is
+    /// a replica lets nobody change it, and an empty one is made one by us.
+    fn unlock_between_statements(&self) -> Result<()> {
+        match self.query("PRAGMA main.locking_mode=NORMAL")?.as_deref() {
+            Some("exclusive") => Err(Error::new(
+                Kind::Local,
+                "this program makes each connection exclusive (sqlite3_auto_extension), which would \
+                 keep all others out; leave the replica's locking_mode at normal",
+            )),
+            _ => Ok(()),
         }
     }
 

@@ -21,6 +21,7 @@ mod kill;
 pub mod lock_proof;
 pub mod memory;
 mod read_only;
+pub mod rights;
 mod temporary;
 pub mod value;
 pub mod vtab;

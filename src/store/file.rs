@@ -12,7 +12,7 @@ use super::spool::Spool;
 use super::wal_index::{WRITE_LOCK, WalIndex};
 use crate::error::{Error, Kind, Result};
 use crate::fault;
-use crate::host::{Checkpoint, Connection, HostDb, fitness, lock_proof, memory};
+use crate::host::{Checkpoint, Connection, HostDb, fitness, lock_proof, memory, rights};
 use crate::patience::Patience;
 use crate::position::Position;
 use crate::schema::tree::ReadPage;
@@ -101,9 +101,14 @@ impl ReplicaFile {
             schema: SchemaFilter::default(),
         };
         let contents = match look {
-            Look::Replica => file.look_at_log()?,
-            Look::Small | Look::Foreign => file.look_inside()?,
+            Look::Replica => file.look_at_log(),
+            Look::Small | Look::Foreign => file.look_inside(),
         };
+        let whose = |error: Error| match rights::made_by_another_user(&file.path) {
+            Some(whose) if error.kind() == Kind::Local => error.and(&whose),
+            _ => error,
+        };
+        let contents = contents.map_err(whose)?;
         // A SQLite may be built to sync nothing, and what our checkpoints copy
         // has to be on the disk before the log begins again. SQLite reads the
         // schema for this; where it cannot, a sync may still mend the file.

@@ -42,7 +42,11 @@ const STAMP_NAME: &[u8; 3] = b"RPL";
 const STAMP_VERSION: u8 = 1;
 
 /// A write version above 2 means "read-only" to every SQLite (fileformat2
-/// 1.3.3), so no plain connection can fork the replica.
+/// 1.3.3), so no plain connection can fork the replica. It is the next one
+/// above, because every promise is tested with it and files that exist have
+/// it. SQLite's wal2 branch gives 3 a meaning; there the read version, which
+/// stays 2, does not go with it. Should a build be met that writes such a file,
+/// any larger number serves stock SQLites as well.
 const READ_ONLY: u8 = 3;
 const WAL: u8 = 2;
 
