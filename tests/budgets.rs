@@ -97,12 +97,6 @@ fn attacks(bytes: usize) -> Vec<Body> {
 }
 
 /// The most memory that the process has had, in bytes.
-fn peak(shell: &Shell) -> usize {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", shell.pid())).expect("status");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
-    line.trim().trim_end_matches(" kB").parse::<usize>().expect("a number") * 1024
-}
-
 /// A shell at a primary that answers SQL like this.
 fn attached(body: Body, options: &str) -> (FakeServer, TempDir, Shell) {
     let server = FakeServer::talking(move |request, stream| {
@@ -133,7 +127,7 @@ fn an_answer_costs_no_more_than_its_budget() {
             let (_server, _folder, mut shell) = attached(body, "");
             let started = Instant::now();
             let error = shell.error("SELECT row FROM replica_query('SELECT 1')");
-            let (took, peak) = (started.elapsed(), peak(&shell));
+            let (took, peak) = (started.elapsed(), shell.peak().expect("a peak"));
             println!("{name}, {} MB: {} MB, {took:.1?}: {error:.150}", bytes / MB, peak / MB);
             assert!(peak < most, "{name}, {bytes} bytes: {peak}");
         }

@@ -3,11 +3,14 @@
 
 mod common;
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use common::*;
+use rcgen::{CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, SanType};
 
 /// Python's TLS in front of a real sqld: sqld itself offers none on its SQL
 /// port.
@@ -17,18 +20,21 @@ struct TlsRelay {
 }
 
 impl TlsRelay {
+    /// With a certificate that the authority of `ca.pem` in `folder` gave it.
     fn start(folder: &Path, primary: &Sqld) -> TlsRelay {
         let authority = authority();
-        let key = rcgen::KeyPair::generate().unwrap();
-        let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
-        let certificate =
-            rcgen::CertificateParams::new(names).unwrap().signed_by(&key, &authority.0).unwrap();
         std::fs::write(folder.join("ca.pem"), authority.1).unwrap();
-        std::fs::write(folder.join("cert.pem"), certificate.pem()).unwrap();
-        std::fs::write(folder.join("key.pem"), key.serialize_pem()).unwrap();
+        let identity = identity(&authority.0, |_| {});
+        TlsRelay::as_identity(folder, &identity, primary.address())
+    }
+
+    /// One that shows this certificate and has this key.
+    fn as_identity(folder: &Path, identity: &[String; 2], behind: SocketAddr) -> TlsRelay {
+        std::fs::write(folder.join("cert.pem"), &identity[0]).unwrap();
+        std::fs::write(folder.join("key.pem"), &identity[1]).unwrap();
         let mut process = Command::new(tool("PYTHON", "venv/bin/python"))
             .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/python/tls_relay.py"))
-            .arg(primary.address().to_string())
+            .arg(behind.to_string())
             .current_dir(folder)
             .stdout(Stdio::piped())
             .spawn()
@@ -46,9 +52,25 @@ impl Drop for TlsRelay {
     }
 }
 
-fn authority() -> (rcgen::Issuer<'static, rcgen::KeyPair>, String) {
+type Issuer = rcgen::Issuer<'static, rcgen::KeyPair>;
+
+/// A certificate for this machine, altered, and its key, as PEM.
+fn identity(issuer: &Issuer, alter: impl Fn(&mut CertificateParams)) -> [String; 2] {
     let key = rcgen::KeyPair::generate().unwrap();
-    let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
+    let params = params(alter);
+    [params.signed_by(&key, issuer).unwrap().pem(), key.serialize_pem()]
+}
+
+fn params(alter: impl Fn(&mut CertificateParams)) -> CertificateParams {
+    let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+    let mut params = CertificateParams::new(names).unwrap();
+    alter(&mut params);
+    params
+}
+
+fn authority() -> (Issuer, String) {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
     let pem = params.self_signed(&key).unwrap().pem();
     (rcgen::Issuer::new(params, key), pem)
@@ -97,4 +119,110 @@ fn a_plain_url_to_a_tls_port_and_the_other_way_round_fail_in_one_sentence() {
             shell.error(&format!("SELECT replica_attach('{url}', NULL, '{{\"timeout\": 5}}')"));
         assert!(error.contains("replica_attach: first sync: ") && !error.contains('\n'), "{error}");
     }
+}
+
+/// Whoever cannot show that he is the primary gets no request, so no token.
+#[test]
+fn a_server_that_cannot_prove_who_it_is_sees_no_request_and_no_token() {
+    let good = authority();
+    let stranger = authority();
+    let self_signed = |alter: fn(&mut CertificateParams)| {
+        let key = rcgen::KeyPair::generate().unwrap();
+        [params(alter).self_signed(&key).unwrap().pem(), key.serialize_pem()]
+    };
+    let cases = [
+        ("sound", identity(&good.0, |_| {}), ""),
+        (
+            "expired",
+            identity(&good.0, |params| params.not_after = rcgen::date_time_ymd(2020, 1, 1)),
+            "expired",
+        ),
+        (
+            "not yet valid",
+            identity(&good.0, |params| params.not_before = rcgen::date_time_ymd(2090, 1, 1)),
+            "not valid yet",
+        ),
+        (
+            "another host's",
+            identity(&good.0, |params| {
+                params.subject_alt_names =
+                    vec![SanType::DnsName("other.example".try_into().unwrap())];
+            }),
+            "not valid for",
+        ),
+        (
+            "the host as common name only",
+            identity(&good.0, |params| {
+                params.subject_alt_names.clear();
+                params.distinguished_name = DistinguishedName::new();
+                params.distinguished_name.push(DnType::CommonName, "localhost");
+            }),
+            "not valid for",
+        ),
+        (
+            "for clients only",
+            identity(&good.0, |params| {
+                params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+            }),
+            "certificate",
+        ),
+        ("self-signed", self_signed(|_| {}), "certificate"),
+        (
+            "a self-signed authority",
+            self_signed(|params| {
+                params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+            }),
+            "certificate",
+        ),
+        ("of an unknown authority", identity(&stranger.0, |_| {}), "certificate"),
+    ];
+    for (name, identity, text) in cases {
+        let (folder, db) = empty_place();
+        let ca = folder.path().join("ca.pem");
+        std::fs::write(&ca, &good.1).unwrap();
+        let curious = FakeServer::always("401 Unauthorized", "content-type: text/plain\r\n", "no");
+        let relay = TlsRelay::as_identity(folder.path(), &identity, curious.address());
+        let mut shell = Shell::loaded(&db);
+        for options in [format!(r#"{{"ca_file": "{}"}}"#, ca.display()), "{}".to_owned()] {
+            let url = format!("https://localhost:{}", relay.port);
+            let error =
+                shell.error(&format!("SELECT replica_attach('{url}', 'TOKEN', '{options}')"));
+            println!("{name}: {error}");
+            if text.is_empty() && options != "{}" {
+                let shown = curious.requests();
+                let token = shown.first().and_then(|request| request.header("authorization"));
+                assert_eq!(token, Some("Bearer TOKEN"), "it must be able to be seen at all");
+                break;
+            }
+            assert!(error.contains("cannot set up TLS"), "{name}: {error}");
+            assert!(options == "{}" || error.contains(text), "{name}: {error}");
+            assert!(curious.requests().is_empty(), "{name}: {:?}", curious.requests());
+        }
+    }
+}
+
+#[test]
+fn a_plain_server_where_tls_was_asked_for_sees_no_token() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let heard = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let (mut heard, mut piece) = (Vec::new(), [0; 4096]);
+        stream.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+        let read = stream.read(&mut piece).unwrap();
+        heard.extend_from_slice(&piece[..read]);
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").unwrap();
+        while let Ok(read @ 1..) = stream.read(&mut piece) {
+            heard.extend_from_slice(&piece[..read]);
+        }
+        heard
+    });
+    let (_folder, db) = empty_place();
+    let mut shell = Shell::loaded(&db);
+    let url = format!("https://127.0.0.1:{port}");
+    let error = shell.error(&format!("SELECT replica_attach('{url}', 'SECRETTOKEN')"));
+    assert!(error.contains("cannot set up TLS"), "{error}");
+    let heard = heard.join().unwrap();
+    assert_eq!(heard.first(), Some(&0x16), "a handshake and nothing else");
+    assert!(!heard.windows(11).any(|bytes| bytes == b"SECRETTOKEN"));
 }

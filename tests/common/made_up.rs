@@ -46,15 +46,20 @@ pub fn grpc(messages: &[u8]) -> Vec<u8> {
 pub fn encode(frames: &[Frame]) -> Vec<u8> {
     let mut list = Vec::new();
     for frame in frames {
-        let mut data = Vec::with_capacity(24 + PAGE);
-        data.extend_from_slice(&frame.number.to_le_bytes());
-        data.extend_from_slice(&[0; 8]);
-        data.extend_from_slice(&frame.page.to_le_bytes());
-        data.extend_from_slice(&frame.size_after.to_le_bytes());
-        data.extend_from_slice(&frame.image);
-        list.extend_from_slice(&field(1, &field(1, &data)));
+        list.extend_from_slice(&field(1, &field(1, &data(frame))));
     }
     grpc(&message(&list))
+}
+
+/// A frame as it stands in the log: its header, and the page.
+pub fn data(frame: &Frame) -> Vec<u8> {
+    let mut data = Vec::with_capacity(24 + PAGE);
+    data.extend_from_slice(&frame.number.to_le_bytes());
+    data.extend_from_slice(&[0; 8]);
+    data.extend_from_slice(&frame.page.to_le_bytes());
+    data.extend_from_slice(&frame.size_after.to_le_bytes());
+    data.extend_from_slice(&frame.image);
+    data
 }
 
 pub fn hello(log_id: &str, head: u64) -> Vec<u8> {

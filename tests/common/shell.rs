@@ -254,6 +254,14 @@ impl Shell {
         }
     }
 
+    /// The most memory that its process has had so far, in bytes; None where
+    /// the system does not say.
+    pub fn peak(&self) -> Option<usize> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        Some(line.trim().trim_end_matches(" kB").parse::<usize>().ok()? * 1024)
+    }
+
     pub fn pid(&self) -> u32 {
         self.child.id()
     }

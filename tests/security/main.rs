@@ -5,6 +5,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod endless;
 mod lock;
 mod schema;
 mod tokens;

@@ -28,8 +28,9 @@ const BATCH: u64 = 1024;
 /// A primary that keeps forgetting us is not asked more often than this.
 const MAX_HELLOS: u32 = 4;
 
-/// A pull takes up what broke off, and takes snapshots, no more often than this:
-/// a log that grows by a frame for each of them would never be read to its end.
+/// A pull takes up what broke off, takes snapshots, and asks for the rest of a
+/// transaction no more often than this: a log that grows by a frame for each of
+/// them would never be read to its end.
 const MAX_ROUNDS: u32 = 1000;
 
 /// A file that has a position is brought forward by stretches of this many
@@ -259,10 +260,8 @@ impl Pull {
         patience: &'p Patience,
         retry: &mut Option<Backoff<'p>>,
     ) -> Result<Moved> {
-        self.rounds += u32::from(!matches!(refusal, Refusal::NoSnapshot));
-        if self.rounds > MAX_ROUNDS {
-            let text = "the primary's log comes in too many pieces to be read in one pull";
-            return Err(Error::new(Kind::Protocol, text));
+        if !matches!(refusal, Refusal::NoSnapshot) {
+            self.count_round()?;
         }
         match refusal {
             Refusal::NoHello => self.hello_again(patience),
@@ -296,6 +295,15 @@ impl Pull {
             }
             refusal => Err(self.sqld.unexpected(refusal)),
         }
+    }
+
+    fn count_round(&mut self) -> Result<()> {
+        self.rounds += 1;
+        if self.rounds > MAX_ROUNDS {
+            let text = "the primary's log comes in too many pieces to be read in one pull";
+            return Err(Error::new(Kind::Protocol, text));
+        }
+        Ok(())
     }
 
     fn leave_source(&mut self) {
@@ -382,6 +390,7 @@ impl Pull {
             return absurd("the primary sends frames again that it has sent before");
         }
         if self.at.open {
+            self.count_round()?;
             return Ok(Moved::On);
         }
         if frames < BATCH {

@@ -343,8 +343,9 @@ impl Lane {
     }
 }
 
+/// Heard only where the reading ends because its user wants it.
 fn nobody_listens() -> Error {
-    Error::new(Kind::Interrupted, "the pull is over")
+    Error::new(Kind::Interrupted, "interrupted while the primary's log was being read")
 }
 
 #[cfg(test)]
