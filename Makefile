@@ -80,7 +80,8 @@ cross: $(TOOLS)/zig/zig.txt $(VENV) ## build for arm64, musl, Windows and macOS,
 test-cross: $(SQLD) $(SHELL_OK) ## the suites on arm64 (qemu) and musl, with what `make cross` built
 	@tests/cross.sh $(NAMES)
 
-check: $(VENV) ## formatting and lints
+check: $(VENV) ## formatting, lints, licences and advisories of what is linked
+	@$(PYTHON) .ci/dependencies.py
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
 	cargo clippy --locked --all-targets --features fault-points -- -D warnings
