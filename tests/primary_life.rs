@@ -1,6 +1,6 @@
 //! What may happen to the primary: restored from an older copy, replaced by one
 //! with the same schema cookie, configured anew, compacting, with tokens that
-//! expire. Crashes, restarts and wipes are in `shell.rs`, too.
+//! expire. Crashes, restarts and wipes are in `shell/`, too.
 
 mod common;
 
