@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::checkpoint::{Checkpoints, SLICE};
 use super::draft::{Draft, later_version, moved, no_replica_any_more};
+use super::first_look::{Look, holds_data, is_claimed, look_at_bytes};
 use super::schema_filter::SchemaFilter;
 use super::spool::Spool;
 use super::wal_index::{WRITE_LOCK, WalIndex};
@@ -19,20 +21,6 @@ use crate::schema::tree::ReadPage;
 use crate::units::{PAGE_SIZE, PageNo};
 use crate::wal::frame;
 use crate::wal::page1::{self, Owner, Stamp};
-
-/// Frames in the log after which it is copied into the database: SQLite's own
-/// default for its automatic checkpoint.
-const CHECKPOINT_FRAMES: u32 = 1000;
-
-/// Size of a log file that is worth cutting down once it has been copied.
-const LARGE_LOG: u64 = 4 << 20;
-
-/// Size of a log file that is worth waiting for readers, because their
-/// transactions keep it from being copied: it would grow for ever.
-const HUGE_LOG: u64 = 64 << 20;
-
-/// Longest wait inside of SQLite, where nobody can end it.
-const SLICE: Duration = Duration::from_millis(500);
 
 /// What a file holds before it is attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,8 +43,7 @@ pub struct ReplicaFile {
     /// Whether the file was made a replica: from then on it is in WAL mode and
     /// its log is open.
     ready: Cell<bool>,
-    /// Size of the log file at which readers are waited for.
-    wait_at: Cell<u64>,
+    checkpoints: Checkpoints,
     /// The last page that it may have.
     pub last_page: Cell<PageNo>,
     pub schema: SchemaFilter,
@@ -96,7 +83,7 @@ impl ReplicaFile {
             cookie_before,
             patience,
             ready: Cell::new(false),
-            wait_at: Cell::new(HUGE_LOG),
+            checkpoints: Checkpoints::default(),
             last_page: Cell::new(PageNo(u32::MAX)),
             schema: SchemaFilter::default(),
         };
@@ -253,52 +240,9 @@ impl ReplicaFile {
         Ok(self.stamp()?.position)
     }
 
-    /// Copies the log into the database if it has grown, and cuts its file
-    /// down if that is large. Readers that are in the way are left alone: the
-    /// next call tries again. Only a huge log is worth a wait for them.
+    /// Copies the log into the database if it has grown.
     pub fn checkpoint_if_due(&self) -> Result<()> {
-        let index = WalIndex::new(self.connection.database_file()?);
-        let frames = index.header()?.map_or(0, |header| header.max_frame);
-        let size = self.connection.wal_file()?.size()?;
-        // The remains of a log that readers kept from being copied for long.
-        let is_hollow = size > LARGE_LOG && frame::offset(frames + 1) < size / 2;
-        if frames < CHECKPOINT_FRAMES && !is_hollow {
-            return Ok(());
-        }
-        let copied = self.connection.checkpoint(Checkpoint::Passive)?;
-        fault::point("log copied");
-        if copied && size > LARGE_LOG && self.cut_log(Duration::ZERO)? {
-            self.wait_at.set(HUGE_LOG);
-        } else if size > self.wait_at.get() {
-            // With a reader that stays, this comes seldom: each time the log
-            // has doubled.
-            self.wait_at.set(size * 2);
-            if self.cut_log(self.patience.timeout)? {
-                self.wait_at.set(HUGE_LOG);
-            }
-        }
-        Ok(())
-    }
-
-    /// Copies all of the log and cuts its file to nothing, for which no reader
-    /// may be using it; whether that was so within `patience`. Meanwhile
-    /// readers go on, and come, but nobody syncs.
-    fn cut_log(&self, patience: Duration) -> Result<bool> {
-        let patience = Patience { timeout: patience, ..self.patience.clone() };
-        let deadline = patience.deadline();
-        loop {
-            let left = deadline.left();
-            self.connection.set_busy_timeout(left.min(SLICE));
-            let cut = self.connection.checkpoint(Checkpoint::Truncate);
-            self.connection.set_busy_timeout(self.patience.timeout.min(SLICE));
-            if cut? {
-                fault::point("log cut");
-                return Ok(true);
-            }
-            if left.is_zero() || patience.check().is_err() {
-                return Ok(false);
-            }
-        }
+        self.checkpoints.run_if_due(&self.connection, &self.patience)
     }
 
     /// Copies what readers allow of the log into the database.
@@ -461,49 +405,4 @@ fn settle_in_memory(host: HostDb, share: Option<&str>) -> Result<u32> {
         "option share: the main database is another one already; use it on a connection that was \
          opened on ':memory:'",
     ))
-}
-
-/// What the first bytes of a file say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Look {
-    Replica,
-    /// At most one page without a stamp: SQLite has to say more.
-    Small,
-    Foreign,
-}
-
-/// Reads the header through the descriptor that the host has open anyway, so
-/// that a foreign file is not even locked.
-fn look_at_bytes(host: HostDb) -> Result<Look> {
-    let file = host.main_file()?;
-    let size = file.size()?;
-    let mut header = [0; 100];
-    file.read(&mut header, 0)?;
-    match page1::owner(&header) {
-        Owner::Replica(_) => Ok(Look::Replica),
-        Owner::LaterVersion(version) => Err(later_version(version)),
-        Owner::Foreign if size <= PAGE_SIZE as u64 => Ok(Look::Small),
-        Owner::Foreign => Ok(Look::Foreign),
-    }
-}
-
-fn holds_data(path: &Path) -> Error {
-    Error::new(
-        Kind::NotAllowed,
-        format!(
-            "{} holds data and is not a replica: nothing was changed; attach an empty or new file",
-            path.display()
-        ),
-    )
-}
-
-fn is_claimed(path: &Path) -> Error {
-    Error::new(
-        Kind::NotAllowed,
-        format!(
-            "{} has a user_version or application_id, so it belongs to a program: nothing was \
-             changed; attach an empty or new file",
-            path.display()
-        ),
-    )
 }
