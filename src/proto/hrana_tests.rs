@@ -126,7 +126,7 @@ fn the_statement_that_failed_is_named() {
         let result = batch_result(json!(results), json!(errors));
         let error = one(result, Request::Transaction(&statements)).unwrap_err();
         assert_eq!(error.to_string(), text);
-        assert_eq!(error.kind(), Kind::Remote(2067));
+        assert_eq!(error.kind(), Kind::Remote(code::CONSTRAINT_UNIQUE));
     }
 }
 
@@ -141,22 +141,46 @@ fn a_transaction_that_neither_committed_nor_failed_is_an_error() {
 #[test]
 fn error_codes_become_sqlite_codes() {
     for (code, message, kind) in [
-        ("SQLITE_CONSTRAINT", "SQLite error: UNIQUE constraint failed: t.a", Kind::Remote(2067)),
-        ("SQLITE_CONSTRAINT", "SQLite error: NOT NULL constraint failed: t.b", Kind::Remote(1299)),
-        ("SQLITE_CONSTRAINT", "SQLite error: CHECK constraint failed: c>0", Kind::Remote(275)),
-        ("SQLITE_CONSTRAINT", "SQLite error: FOREIGN KEY constraint failed", Kind::Remote(787)),
-        ("SQLITE_CONSTRAINT", "SQLite error: raised by a trigger", Kind::Remote(19)),
-        ("SQLITE_CONSTRAINT_PRIMARYKEY", "x", Kind::Remote(1555)),
-        ("EXECUTE_ERROR", "Runtime error: UNIQUE constraint failed: t.a (19)", Kind::Remote(2067)),
-        ("BATCH_STEP_ERROR", "Runtime error: FOREIGN KEY constraint failed", Kind::Remote(787)),
-        ("PREPARE_ERROR", "Parse error: no such table: t", Kind::Remote(1)),
+        (
+            "SQLITE_CONSTRAINT",
+            "SQLite error: UNIQUE constraint failed: t.a",
+            Kind::Remote(code::CONSTRAINT_UNIQUE),
+        ),
+        (
+            "SQLITE_CONSTRAINT",
+            "SQLite error: NOT NULL constraint failed: t.b",
+            Kind::Remote(code::CONSTRAINT_NOTNULL),
+        ),
+        (
+            "SQLITE_CONSTRAINT",
+            "SQLite error: CHECK constraint failed: c>0",
+            Kind::Remote(code::CONSTRAINT_CHECK),
+        ),
+        (
+            "SQLITE_CONSTRAINT",
+            "SQLite error: FOREIGN KEY constraint failed",
+            Kind::Remote(code::CONSTRAINT_FOREIGNKEY),
+        ),
+        ("SQLITE_CONSTRAINT", "SQLite error: raised by a trigger", Kind::Remote(code::CONSTRAINT)),
+        ("SQLITE_CONSTRAINT_PRIMARYKEY", "x", Kind::Remote(code::CONSTRAINT_PRIMARYKEY)),
+        (
+            "EXECUTE_ERROR",
+            "Runtime error: UNIQUE constraint failed: t.a (19)",
+            Kind::Remote(code::CONSTRAINT_UNIQUE),
+        ),
+        (
+            "BATCH_STEP_ERROR",
+            "Runtime error: FOREIGN KEY constraint failed",
+            Kind::Remote(code::CONSTRAINT_FOREIGNKEY),
+        ),
+        ("PREPARE_ERROR", "Parse error: no such table: t", Kind::Remote(code::ERROR)),
         ("EXECUTE_ERROR", "Database is busy", Kind::RemoteBusy),
-        ("SQLITE_UNKNOWN", "SQLite error: no such table: nope", Kind::Remote(1)),
-        ("SQL_PARSE_ERROR", "SQL string could not be parsed", Kind::Remote(1)),
+        ("SQLITE_UNKNOWN", "SQLite error: no such table: nope", Kind::Remote(code::ERROR)),
+        ("SQL_PARSE_ERROR", "SQL string could not be parsed", Kind::Remote(code::ERROR)),
         ("SQLITE_BUSY", "SQLite error: database is locked", Kind::RemoteBusy),
-        ("RESPONSE_TOO_LARGE", "too large", Kind::Remote(18)),
+        ("RESPONSE_TOO_LARGE", "too large", Kind::Remote(code::TOOBIG)),
         ("STREAM_EXPIRED", "expired", Kind::TransactionLost),
-        ("", "", Kind::Remote(1)),
+        ("", "", Kind::Remote(code::ERROR)),
     ] {
         let json = json!({"type": "error", "error": {"message": message, "code": code}});
         let error = one(json, Request::Execute(&statement("x"))).unwrap_err();
@@ -168,8 +192,8 @@ fn error_codes_become_sqlite_codes() {
 #[test]
 fn an_extended_code_says_more_than_the_code() {
     for (extended, kind) in [
-        ("SQLITE_CONSTRAINT_PRIMARYKEY", Kind::Remote(1555)),
-        ("SQLITE_CONSTRAINT_TRIGGER", Kind::Remote(1811)),
+        ("SQLITE_CONSTRAINT_PRIMARYKEY", Kind::Remote(code::CONSTRAINT_PRIMARYKEY)),
+        ("SQLITE_CONSTRAINT_TRIGGER", Kind::Remote(code::CONSTRAINT_TRIGGER)),
     ] {
         let json = json!({"type": "error", "error": {"message": "UNIQUE constraint failed: t.a",
             "code": "SQLITE_CONSTRAINT", "extended_code": extended}});

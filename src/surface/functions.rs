@@ -4,7 +4,7 @@ use super::arguments::{awaited, optional_text, seconds, text, values};
 use super::local_transaction::{tie, untie};
 use super::permit::{Effect, Lock};
 use super::values::{from_json, statements_of};
-use super::{Connection, json, let_go, options};
+use super::{Connection, json, let_go, options, status_table};
 use crate::error::{Error, Kind, Result};
 use crate::host::memory::reopen::refresh as refresh_in_memory;
 use crate::host::value::{Argument, Output};
@@ -232,7 +232,7 @@ fn attach(connection: &Connection, args: &[Argument]) -> Result<Output> {
         present.check_same_primary(&request)?;
     }
     let replica = Replica::attach(connection.host, request)?;
-    let status = json::status(&replica.status()?);
+    let status = status_table::as_json(&replica.status()?);
     let_go(attached.replace(replica));
     Ok(Output::Json(status))
 }
@@ -244,7 +244,7 @@ fn status(connection: &Connection, _: &[Argument]) -> Result<Output> {
         return Ok(Output::Null);
     }
     let status = connection.with_replica(Replica::status)?;
-    Ok(Output::Json(json::status(&status)))
+    Ok(Output::Json(status_table::as_json(&status)))
 }
 
 /// `replica_sync([options])`: JSON, what was done.

@@ -5,9 +5,7 @@ use serde_json::{Map, Value as Json, json};
 use crate::error::Error;
 use crate::position::Position;
 use crate::primary::{Description, StatementResult};
-use crate::replica::{
-    Arrival, BatchReport, Described, PromoteReport, Status, SyncReport, WriteReport,
-};
+use crate::replica::{Arrival, BatchReport, Described, PromoteReport, SyncReport, WriteReport};
 use crate::sqltext::value::Value;
 
 pub fn sync(report: &SyncReport) -> String {
@@ -152,29 +150,4 @@ fn statement(result: &StatementResult, style: Style) -> Map<String, Json> {
         ("columns".to_owned(), json!(result.columns)),
         ("rows".to_owned(), Json::Array(rows)),
     ])
-}
-
-pub fn status(status: &Status) -> String {
-    json!({
-        "path": status.path.display().to_string(),
-        "sync_url": status.sync_url,
-        "protocol": status.protocol,
-        "state": status.state,
-        "log_id": status.log_id,
-        "frame_no": status.position.and_then(Position::frame_no).map(|frame| frame.0),
-        "position": status.position.and_then(Position::token),
-        "primary_frame_no": status.primary_frame_no,
-        "lag_frames": status.lag_frames,
-        "last_contact_unix_ms": status.last_contact_unix_ms,
-        "last_sync_unix_ms": status.last_sync_unix_ms,
-        "last_sync_ms": status.last_sync_ms,
-        "bytes_received": status.bytes_received,
-        "frames_received": status.frames_received,
-        "pages_written": status.pages_written,
-        "syncs": status.syncs,
-        "writes": status.writes,
-        "last_error": status.last_error,
-        "last_error_unix_ms": status.last_error_unix_ms,
-    })
-    .to_string()
 }

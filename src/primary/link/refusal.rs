@@ -3,6 +3,7 @@
 
 use super::Link;
 use super::http::Answer;
+use crate::code;
 use crate::error::{Error, Kind};
 
 /// Longest part of a refusal that is read.
@@ -107,7 +108,7 @@ impl Link {
     fn too_large(&self, bytes: usize) -> Error {
         let peer = self.peer();
         Error::new(
-            Kind::Remote(18),
+            Kind::Remote(code::TOOBIG),
             format!(
                 "the primary at {peer}, or what stands before it, takes no request of {bytes} \
                  bytes (413); send less at a time, or raise its limit (nginx: \

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::{Arrival, Work, WriteReport};
+use crate::code;
 use crate::error::{Error, Kind, Result};
 use crate::host::statement_is_complete;
 use crate::primary::{Mode, RemoteTransaction, Statement, StatementResult};
@@ -79,7 +80,7 @@ impl Replica {
                 "FOREIGN KEY constraint failed: {count} rows of {table} would point to rows of \
                  {parent} that are not there; nothing of the migration took effect"
             );
-            return Err(Error::new(Kind::Remote(787), text));
+            return Err(Error::new(Kind::Remote(code::CONSTRAINT_FOREIGNKEY), text));
         }
         let frame_no = remote.commit(&patience)?;
         Ok((results, frame_no))
