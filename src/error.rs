@@ -177,3 +177,55 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::{Error, Kind};
+
+    /// Each kind once: a new one does not compile before it is added here.
+    fn after(kind: Kind) -> Option<Kind> {
+        Some(match kind {
+            Kind::BadArgument => Kind::Misuse,
+            Kind::Misuse => Kind::Auth,
+            Kind::Auth => Kind::Unreachable,
+            Kind::Unreachable => Kind::Unavailable,
+            Kind::Unavailable => Kind::OutcomeUnknown,
+            Kind::OutcomeUnknown => Kind::TransactionLost,
+            Kind::TransactionLost => Kind::Busy,
+            Kind::Busy => Kind::RemoteBusy,
+            Kind::RemoteBusy => Kind::Protocol,
+            Kind::Protocol => Kind::NotAllowed,
+            Kind::NotAllowed => Kind::Local,
+            Kind::Local => Kind::Interrupted,
+            Kind::Interrupted => Kind::Panic,
+            Kind::Panic => Kind::Remote(0),
+            Kind::Remote(code) if code < 100 => Kind::Remote(code + 1),
+            Kind::Remote(_) => return None,
+        })
+    }
+
+    /// The README's table tells of each code that a host may see and of no
+    /// other, by the name and the number that `code` gives it.
+    #[test]
+    fn the_readme_tells_of_each_code() {
+        let kinds = std::iter::successors(Some(Kind::BadArgument), |kind| after(*kind));
+        let seen: BTreeSet<i32> = kinds.map(|kind| Error::new(kind, "").code()).collect();
+        let readme = include_str!("../README.md");
+        let section = readme.split("### Errors").nth(1).expect("a section");
+        let table = section.split("\n## ").next().expect("its text");
+        let mut told = BTreeSet::new();
+        for cell in table.lines().filter_map(|line| line.strip_prefix("| `")?.split(" |").next()) {
+            for entry in cell.split(", `") {
+                let (name, numbers) = entry.split_once("` ").expect("a name and its number");
+                let number = numbers.split(',').next().expect("a number");
+                let name = name.trim_start_matches("SQLITE_").trim_end_matches("_*");
+                let line = format!("pub const {name}: i32 = {number};");
+                assert!(include_str!("code.rs").contains(&line), "no such code: {line}");
+                told.insert(number.parse().expect("a number"));
+            }
+        }
+        assert_eq!(told, seen);
+    }
+}

@@ -5,6 +5,7 @@
 //! lib -> surface -> replica -> primary -> proto -> sqltext
 //!                   replica -> store -> wal
 //!                   replica, store -> schema -> sqltext
+//!                   replica, primary -> thread
 //!        surface, replica, store -> host ;  store -> fault -> host
 //!        the ground floor, which everything may use:
 //!        code, error, units, position, patience, change

@@ -1,4 +1,5 @@
-//! Threads: all of this library that outlive a call are started here.
+//! Threads that somebody waits for. (`primary/link/http/connect.rs` has others,
+//! which hold nothing but a socket.)
 //!
 //! Whoever started one waits for its end, but not for ever: it may be inside
 //! the host, in a log callback or a VFS that needs a lock which the waiting

@@ -1,8 +1,8 @@
 //! Talking to a primary: one small vocabulary (page images, commits with the
-//! size of the database and a position) that every protocol speaks, so that
-//! another protocol is one more file in this folder.
+//! size of the database and a position) that every protocol speaks.
 //!
-//! Nothing here touches the local file.
+//! A protocol is its bytes in `proto/`, a feed in `pages/` and a row in `detect`
+//! (docs/adding-a-protocol.md). Nothing here touches the local file.
 
 mod detect;
 

@@ -2,8 +2,9 @@
 //! decoded one by one as the bytes arrive.
 //!
 //! Holds at most one frame. Does not check that frame numbers follow each other
-//! (they can be added to and written down, though), nor the checksum in the frame header (it is chained from a value that only the
-//! server knows; the transport has its own).
+//! (they can be added to and written down, though), nor the checksum in the
+//! frame header (it is chained from a value that only the server knows; the
+//! transport has its own).
 
 use prost::Message;
 

@@ -1,7 +1,7 @@
 //! The replica of one file: attach, sync, write, status, detach.
 //!
-//! `attach` opens it, `sync` and `write` bring the primary's pages to
-//! the `store`, which puts them into the file by one draft at a time. Nothing
+//! `attach` opens it; `sync` and `writes` bring the primary's pages to the
+//! `store`, which puts them into the file by one draft at a time. Nothing
 //! here knows a wire format.
 
 mod attach;

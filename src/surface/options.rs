@@ -81,8 +81,9 @@ pub const ATTACH: &[Known<Options>] = &[
     Known {
         name: "on_reset",
         default: "`\"auto\"`",
-        help: "when the primary's history is another one: `\"auto\"` replaces the content atomically \
-               unless the primary is empty, `\"replace\"` does so always, `\"error\"` never",
+        help: "when the primary no longer has this file's history (restored, wiped, crashed): \
+               `\"auto\"` replaces the content atomically unless the primary is empty, \
+               `\"replace\"` does so always, `\"error\"` never",
         read: |options, value| set(&mut options.on_reset, on_reset(value)),
     },
     Known {

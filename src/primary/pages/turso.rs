@@ -7,7 +7,7 @@
 //! pulled again.
 //!
 //! Turso's own server takes one connection at a time and closes each after its
-//! answer, so that nothing here may keep one open and wait for another.
+//! answer, so nothing here may keep one open and wait for another.
 
 mod poll;
 pub(in crate::primary) mod pull;

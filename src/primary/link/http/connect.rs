@@ -2,9 +2,9 @@
 //! longer wants it.
 //!
 //! The system's calls for a name lookup and for connecting cannot be stopped
-//! half way, so that they run on short-lived threads of their own, which are
-//! left behind when nobody waits for them any more: they hold nothing but
-//! their own socket, and end with the system's own timeouts.
+//! half way, so they run on short-lived threads of their own, which are left
+//! behind when nobody waits for them any more: they hold nothing but their own
+//! socket, and end with the system's own timeouts.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs};

@@ -5,8 +5,8 @@
 //! ureq pools connections, and its own timeouts are fixed per call; what
 //! differs from call to call is the caller's patience. It reaches the pooled
 //! connection through a thread-local slot, set by [`during`] around each call
-//! into ureq: ureq is blocking, so that everything it does for a call, it does
-//! on the thread of that call. ureq's own timeouts stay unset.
+//! into ureq: ureq is blocking, so everything it does for a call, it does on
+//! the thread of that call. ureq's own timeouts stay unset.
 //!
 //! ureq reads on by itself where a peer sends what is no part of a body: a
 //! head without an end, trailers without an end. So the caller's wish, the time
