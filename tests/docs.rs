@@ -14,6 +14,7 @@
 
 mod common;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -72,14 +73,70 @@ fn every_page_is_tested_and_every_link_leads_somewhere() {
         let has_blocks = blocks(&text).iter().any(|block| block.runs());
         assert!(tested || !has_blocks, "{}: no test runs its blocks", page.display());
         for (at, _) in text.match_indices("](") {
-            let target = text[at + 2..].split([')', '#']).next().unwrap();
-            if target.is_empty() || target.contains("://") {
+            let target = text[at + 2..].split(')').next().unwrap();
+            if target.contains("://") {
                 continue;
             }
-            let path = page.parent().unwrap().join(target);
+            let (file, anchor) = target.split_once('#').unwrap_or((target, ""));
+            let here = page.parent().unwrap().join(file);
+            let path = if file.is_empty() { page.clone() } else { here };
             assert!(path.exists(), "{}: the link {target} leads nowhere", page.display());
+            let anchors = || anchors(&std::fs::read_to_string(&path).unwrap());
+            let leads_there = anchor.is_empty() || anchors().contains(anchor);
+            assert!(leads_there, "{}: no heading for the link {target}", page.display());
         }
     }
+}
+
+/// The README's table of functions names what loading adds, and nothing else.
+#[test]
+fn the_function_table_of_the_readme_is_what_loading_adds() {
+    let added: BTreeSet<&str> = include_str!("sql/surface.txt")
+        .lines()
+        .map(|line| line.trim_start_matches("module ").split(' ').next().unwrap())
+        // A table that is made in `temp` and by nobody else.
+        .filter(|name| *name != "replica_open_transaction")
+        .collect();
+    let readme = include_str!("../README.md");
+    let section = readme.split("\n## Functions").nth(1).expect("a section");
+    let table = section.split("\n**URL**").next().expect("its table");
+    let mut told = BTreeSet::new();
+    for cell in table.lines().filter_map(|line| line.strip_prefix("| ")?.split(" | ").next()) {
+        for (at, _) in cell.match_indices("replica_") {
+            let is_part = |letter: char| letter.is_alphanumeric() || letter == '_';
+            let name = &cell[at..];
+            told.insert(&name[..name.find(|letter| !is_part(letter)).unwrap_or(name.len())]);
+        }
+    }
+    assert_eq!(told, added);
+}
+
+/// `src/…` and `tests/…` in a page are files, and `tests/README.md` says of
+/// each file of tests what it is for.
+#[test]
+fn the_files_that_pages_name_exist() {
+    let mut findings = Vec::new();
+    for page in pages() {
+        let text = std::fs::read_to_string(&page).unwrap();
+        for word in text.split(['`', ' ', '(', ')', '\n', ',', '\'']) {
+            let is_path =
+                ["src/", "tests/", "benches/", "sql/"].iter().any(|f| word.starts_with(f));
+            let is_file = word.rsplit_once('.').is_some_and(|(_, end)| end.len() <= 4);
+            // NAME, *: a place to fill in.
+            let is_open = word.contains(['*', '#']) || word.contains("NAME");
+            if is_path && is_file && !is_open && !PathBuf::from(word).exists() {
+                findings.push(format!("{}: there is no {word}", page.display()));
+            }
+        }
+    }
+    let told = include_str!("README.md");
+    for entry in std::fs::read_dir("tests").unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        if name.ends_with(".rs") && !told.contains(&format!("`{name}`")) {
+            findings.push(format!("tests/README.md says nothing of {name}"));
+        }
+    }
+    assert!(findings.is_empty(), "\n  {}\n", findings.join("\n  "));
 }
 
 /// A heading in quotes of the troubleshooting page is an error that can happen.
@@ -122,8 +179,25 @@ fn joined(source: &str) -> String {
     joined.replace("\\\"", "\"")
 }
 
+/// The names that forges give to the headings of a page.
+fn anchors(page: &str) -> BTreeSet<String> {
+    let mut anchors = BTreeSet::new();
+    let mut open = false;
+    for line in page.lines() {
+        open ^= line.starts_with("```");
+        if open || !line.starts_with('#') {
+            continue;
+        }
+        let heading = line.trim_start_matches('#').trim().to_lowercase();
+        let kept = |c: &char| c.is_alphanumeric() || " -_".contains(*c);
+        anchors.insert(heading.chars().filter(kept).collect::<String>().replace(' ', "-"));
+    }
+    anchors
+}
+
 fn pages() -> Vec<PathBuf> {
-    let mut pages = vec![PathBuf::from("README.md"), PathBuf::from("SECURITY.md")];
+    let mut pages: Vec<PathBuf> =
+        ["README.md", "SECURITY.md", "tests/README.md"].map(PathBuf::from).into();
     for entry in std::fs::read_dir("docs").expect("docs/") {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|extension| extension == "md") {
