@@ -69,7 +69,8 @@ pub(crate) struct Post<'a> {
 #[derive(Debug)]
 pub(crate) struct Lost {
     pub error: Error,
-    /// The whole request left this machine: the primary may have acted on it.
+    /// The whole request left this machine, for something that speaks HTTP: the
+    /// primary may have acted on it.
     pub sent: bool,
     /// The cause may pass within seconds: a server that is just starting.
     pub passing: bool,
@@ -206,6 +207,8 @@ impl Http {
             let text = format!("cannot reach the primary at {peer}: {cause}");
             Error::new(Kind::Unreachable, text)
         };
+        // Whose first line is none of HTTP is no primary, and did nothing.
+        let is_stranger = error.to_string().ends_with("invalid HTTP version");
         let error = match fault {
             Some(Fault::Cancelled) => interrupted(),
             Some(Fault::LookUp(cause)) => {
@@ -234,7 +237,7 @@ impl Http {
             None if trace.fresh && !trace.ready && self.is_https() => self.tls_error(&error),
             None => self.answer_error(error, &trace),
         };
-        Lost { error, sent: trace.sent, passing }
+        Lost { error, sent: trace.sent && !is_stranger, passing }
     }
 
     fn tls_error(&self, error: &ureq::Error) -> Error {

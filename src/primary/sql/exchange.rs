@@ -6,7 +6,7 @@
 //! lost the answer, or given up waiting for it.
 
 use super::effect::IfUnanswered;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::patience::Patience;
 use crate::primary::link::http::{Answer, Post};
 use crate::primary::link::{Link, MAX_REFUSAL};
@@ -38,9 +38,7 @@ impl Pipeline<'_> {
         let repeatable = self.if_unanswered == IfUnanswered::Harmless;
         let post = Post { path: self.path, headers: &headers, body: &body, repeatable };
         let mut answer = link.post(&post, patience).map_err(|lost| {
-            // What does not speak HTTP is no primary, and did nothing.
-            let is_unheard = !lost.sent || lost.error.kind() == Kind::Protocol;
-            if is_unheard { lost.error } else { self.if_unanswered.unanswered(lost.error) }
+            if lost.sent { self.if_unanswered.unanswered(lost.error) } else { lost.error }
         })?;
         if answer.status() != 200 {
             return self.refused(link, &mut answer);
