@@ -64,6 +64,15 @@ fn two_hundred_lives_of_a_connection_leak_nothing() {
 }
 
 #[test]
+fn many_connections_of_a_process_keep_few_sockets() {
+    let sqld = Sqld::start();
+    sqld.execute("CREATE TABLE t(x); INSERT INTO t VALUES (1)");
+    let (_folder, db) = empty_place();
+    python("sockets.py", &sqld, &db);
+    assert_replica_equals_primary(&db, &sqld);
+}
+
+#[test]
 fn a_second_sqlite_library_in_the_process_is_refused() {
     let sqld = Sqld::start();
     let (_folder, db) = empty_place();

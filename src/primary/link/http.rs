@@ -7,33 +7,24 @@
 mod answer;
 mod connect;
 mod fault;
+mod pool;
 mod roots;
 mod transport;
 
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use ureq::tls::{RootCerts, TlsConfig};
-use ureq::unversioned::transport::{Connector as _, RustlsConnector};
-use ureq::{Agent, http};
+use ureq::http;
 
 pub(crate) use self::answer::Answer;
 use self::fault::{Fault, Limits};
-use self::transport::{NoResolver, TcpConnector, Trace, Tracking, during};
+use self::pool::Pool;
+use self::transport::{Trace, during};
 use super::url::Endpoint;
 use crate::error::{Error, Kind, Result};
 use crate::patience::Patience;
-
-/// Unused connections are closed after this time: most balancers and
-/// firewalls on the way forget them later than that.
-const MAX_IDLE: Duration = Duration::from_secs(100);
-
-/// Size of the pieces in which a request is sent: each has to be taken within
-/// the timeout.
-const PIECE: usize = 32 * 1024;
 
 /// A request is not sent on more often.
 const MAX_REDIRECTS: usize = 2;
@@ -44,14 +35,11 @@ const MAX_STALE: usize = 4;
 
 /// The connections to one primary.
 pub(super) struct Http {
-    agent: Agent,
+    pool: Arc<Pool>,
     base: String,
     /// Host and port, for error texts.
     peer: String,
     endpoint: Endpoint,
-    /// The last answer was a refusal, after which a server may close the
-    /// connection without having said so.
-    refused: AtomicBool,
 }
 
 /// One request; always a POST.
@@ -86,30 +74,12 @@ impl Http {
     /// `ca_file`: a PEM file with the only authorities to trust, instead of
     /// the built-in ones.
     pub fn new(endpoint: &Endpoint, ca_file: Option<&Path>) -> Result<Http> {
-        let roots = match ca_file {
-            Some(path) => RootCerts::Specific(Arc::new(roots::read(path)?)),
-            None => RootCerts::WebPki,
-        };
-        let config = Agent::config_builder()
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .proxy(None)
-            .user_agent(concat!("sqlite-replica/", env!("CARGO_PKG_VERSION")))
-            .accept("")
-            .accept_encoding("identity")
-            .output_buffer_size(PIECE)
-            .max_idle_age(MAX_IDLE)
-            .max_idle_connections(8)
-            .max_idle_connections_per_host(8)
-            .tls_config(TlsConfig::builder().root_certs(roots).build())
-            .build();
-        let connector = TcpConnector.chain(RustlsConnector::default()).chain(Tracking);
+        let roots = ca_file.map(roots::read).transpose()?;
         Ok(Http {
-            agent: Agent::with_parts(config, connector, NoResolver),
+            pool: Pool::shared(endpoint, roots),
             base: endpoint.base(),
             peer: endpoint.authority(),
             endpoint: endpoint.clone(),
-            refused: AtomicBool::new(false),
         })
     }
 
@@ -151,11 +121,10 @@ impl Http {
         let mut stale = 0;
         loop {
             let request = self.request(post)?;
-            let (result, trace) = during(Limits::of(patience), || self.agent.run(request));
+            let (result, trace) = during(Limits::of(patience), || self.pool.agent.run(request));
             let error = match result {
                 Ok(response) => {
-                    let refused = response.status().is_client_error();
-                    self.refused.store(refused, Ordering::Relaxed);
+                    self.pool.note_refusal(response.status().is_client_error());
                     return Ok(Answer::new(response, post.body.len(), &self.peer, patience));
                 }
                 Err(error) => error,
@@ -187,10 +156,10 @@ impl Http {
         })?;
         // What cannot be repeated goes over a connection that is surely open:
         // sqld closes one after answering 401, and says so too late.
-        if post.repeatable || !self.refused.load(Ordering::Relaxed) {
+        if post.repeatable || !self.pool.is_doubtful() {
             return Ok(request);
         }
-        Ok(self.agent.configure_request(request).max_idle_age(Duration::ZERO).build())
+        Ok(self.pool.agent.configure_request(request).max_idle_age(Duration::ZERO).build())
     }
 
     fn lost(&self, error: ureq::Error, mut trace: Trace, patience: &Patience) -> Lost {
