@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use super::api::{self, rc, sqlite, sqlite3, sqlite3_stmt, text};
 use super::descriptors::with_cause;
-use super::file::{DatabaseFile, WalFile, sqlite3_file};
+use super::file::{DatabaseFile, WalFile};
+use super::io_methods::sqlite3_file;
 use super::lock_proof::LockProof;
 use super::memory::Store;
 use super::temporary::{TemporaryFile, Vfs};

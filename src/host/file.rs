@@ -12,39 +12,9 @@ use std::sync::atomic::{AtomicU16, AtomicU32};
 
 use super::api::rc;
 use super::descriptors::with_cause;
+use super::io_methods::{File, Methods, SHM_EXCLUSIVE, SHM_LOCK, SHM_UNLOCK};
 use super::memory::{self, Store};
 use crate::error::{Error, Kind, Result};
-
-/// SQLite's open file: a pointer to its methods, then what the VFS adds.
-#[repr(C)]
-pub struct sqlite3_file {
-    pub(super) methods: *const Methods,
-}
-
-pub(super) type File = *mut sqlite3_file;
-
-/// `sqlite3_io_methods`, version 2.
-#[repr(C)]
-pub(super) struct Methods {
-    pub(super) version: c_int,
-    pub(super) close: Option<unsafe extern "C" fn(File) -> c_int>,
-    pub(super) read: Option<unsafe extern "C" fn(File, *mut c_void, c_int, i64) -> c_int>,
-    pub(super) write: Option<unsafe extern "C" fn(File, *const c_void, c_int, i64) -> c_int>,
-    pub(super) truncate: Option<unsafe extern "C" fn(File, i64) -> c_int>,
-    pub(super) sync: Option<unsafe extern "C" fn(File, c_int) -> c_int>,
-    pub(super) file_size: Option<unsafe extern "C" fn(File, *mut i64) -> c_int>,
-    pub(super) lock: Option<unsafe extern "C" fn(File, c_int) -> c_int>,
-    pub(super) unlock: Option<unsafe extern "C" fn(File, c_int) -> c_int>,
-    pub(super) check_reserved_lock: Option<unsafe extern "C" fn(File, *mut c_int) -> c_int>,
-    pub(super) file_control: Option<unsafe extern "C" fn(File, c_int, *mut c_void) -> c_int>,
-    pub(super) sector_size: Option<unsafe extern "C" fn(File) -> c_int>,
-    pub(super) device_characteristics: Option<unsafe extern "C" fn(File) -> c_int>,
-    pub(super) shm_map:
-        Option<unsafe extern "C" fn(File, c_int, c_int, c_int, *mut *mut c_void) -> c_int>,
-    pub(super) shm_lock: Option<unsafe extern "C" fn(File, c_int, c_int, c_int) -> c_int>,
-    pub(super) shm_barrier: Option<unsafe extern "C" fn(File)>,
-    pub(super) shm_unmap: Option<unsafe extern "C" fn(File, c_int) -> c_int>,
-}
 
 /// Longest single write: the unix VFS silently cuts what is over 0x1ffff
 /// bytes.
@@ -58,11 +28,6 @@ const IOCAP_IMMUTABLE: c_int = 0x2000;
 
 /// `SQLITE_FCNTL_HAS_MOVED`.
 const FCNTL_HAS_MOVED: c_int = 20;
-
-/// `SQLITE_SHM_*` (sqlite.org/c3ref/c_shm_exclusive.html).
-pub(super) const SHM_UNLOCK: c_int = 1;
-const SHM_LOCK: c_int = 2;
-pub(super) const SHM_EXCLUSIVE: c_int = 8;
 
 /// Size of a piece of shared memory, which is a segment of the wal-index.
 const REGION: c_int = 32 * 1024;

@@ -5,7 +5,8 @@ use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr;
 
 use super::api::{random_u32, rc};
-use super::file::{Bytes, cause, sqlite3_file};
+use super::file::{Bytes, cause};
+use super::io_methods::sqlite3_file;
 use crate::error::{Error, Kind, Result};
 
 /// `sqlite3_vfs` as far as `xOpen` (sqlite.org/c3ref/vfs.html).

@@ -10,8 +10,8 @@ use super::locks::{Held, Level, Taken};
 use super::names;
 use super::store::{Content, Store};
 use crate::host::api::rc;
-use crate::host::file::{File, Methods, SHM_EXCLUSIVE, SHM_UNLOCK, sqlite3_file};
 use crate::host::guard::guard;
+use crate::host::io_methods::{File, Methods, SHM_EXCLUSIVE, SHM_UNLOCK, sqlite3_file};
 
 /// What an open file is to SQLite: its methods, then what is ours.
 #[repr(C)]

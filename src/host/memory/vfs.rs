@@ -12,7 +12,7 @@ use super::methods::{self, How, OpenFile, guarded_code};
 use super::names::{self, File as Name};
 use super::store::Store;
 use crate::host::api::{self, rc, sqlite};
-use crate::host::file::File;
+use crate::host::io_methods::File;
 
 /// Longest name of a database: a URI in which each character may be escaped.
 const MAX_NAME: c_int = 4096;
