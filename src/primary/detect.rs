@@ -1,5 +1,5 @@
-//! A primary whose protocol is found out: by asking, once, and then by what
-//! the notes remember.
+//! A primary, and in which protocol it is spoken to: as the options say, as the
+//! notes remember, or as is found out by asking, once.
 //!
 //! Nobody is asked before something is wanted of the primary, so that an
 //! existing replica attaches without a network. A server that was exchanged
@@ -10,69 +10,158 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::link::Link;
-use super::{
-    Begin, Executed, Mode, Notebook, Notes, Pages, Primary, RemoteTransaction, Sqld, Turso, Until,
-};
+use super::pages::sqld::Sqld;
+use super::pages::turso::Turso;
+use super::pages::{Begin, Pages, Until};
+use super::sql::{Sql, dialect};
+use super::{ConnectOptions, Endpoint, Notebook, Notes};
 use crate::error::{Error, Kind, Result};
 use crate::patience::Patience;
 use crate::position::Position;
-use crate::sqltext::statement::{Description, Rows, Statement};
 
 /// A protocol that a primary may speak.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Protocol {
-    Sqld,
-    Turso,
+struct Protocol {
+    /// In options, status and notes.
+    name: &'static str,
+    /// A server at Turso is rather asked in it first: Turso Cloud speaks its
+    /// own, and sqld's only where a database is old.
+    is_of_turso: bool,
+    speak: fn(&Arc<Link>, &Arc<dyn Notebook>) -> Spoken,
 }
 
-/// One row each: its name in options and notes, and whether a server at Turso
-/// is rather asked in it first.
-const PROTOCOLS: [(Protocol, &str, bool); 2] =
-    [(Protocol::Sqld, "sqld", false), (Protocol::Turso, "turso", true)];
+/// The two ways between here and a server: pages come down, SQL goes up.
+struct Spoken {
+    pages: Arc<dyn Pages>,
+    sql: Arc<Sql>,
+}
 
-impl Protocol {
-    pub fn name(self) -> &'static str {
-        PROTOCOLS.iter().find(|(protocol, ..)| *protocol == self).map_or("", |(_, name, _)| name)
-    }
+/// One row each, the likeliest first. Where a server turns out to be a stranger
+/// in all of them, the first one says so.
+const PROTOCOLS: [Protocol; 2] = [
+    Protocol {
+        name: "sqld",
+        is_of_turso: false,
+        speak: |link, _| Spoken {
+            pages: Arc::new(Sqld::new(link.clone())),
+            sql: Arc::new(Sql::new(link.clone(), &dialect::SQLD)),
+        },
+    },
+    Protocol {
+        name: "turso",
+        is_of_turso: true,
+        speak: |link, notebook| {
+            let sql = Arc::new(Sql::new(link.clone(), &dialect::TURSO));
+            let pages = Arc::new(Turso::new(link.clone(), notebook.clone(), sql.clone()));
+            Spoken { pages, sql }
+        },
+    },
+];
 
-    pub fn named(name: &str) -> Option<Protocol> {
-        PROTOCOLS.iter().find(|(_, known, _)| *known == name).map(|(protocol, ..)| *protocol)
-    }
+/// SQL goes this way where nobody knows the protocol: a server that does not
+/// know it answers 404 and has done nothing.
+const WITHOUT_ANY: usize = 0;
+
+/// The row of a protocol.
+fn row_of(name: &str) -> Option<usize> {
+    PROTOCOLS.iter().position(|protocol| protocol.name == name)
 }
 
 /// What is known of the protocol.
 #[derive(Clone, Copy)]
 struct Known {
-    which: Protocol,
-    /// It was spoken in this process, and not only remembered.
-    seen: bool,
+    row: usize,
+    /// It was spoken in this process or asked for, and not only remembered.
+    sure: bool,
 }
 
-pub struct Auto {
-    /// Of both.
+/// A primary to replicate from and to write to, by any number of threads at
+/// once. Connects to nobody before the first request.
+pub struct Primary {
     link: Arc<Link>,
-    sqld: Arc<Sqld>,
-    turso: Arc<Turso>,
+    /// In the order of the rows.
+    spoken: [Spoken; 2],
     notebook: Arc<dyn Notebook>,
     known: Mutex<Option<Known>>,
 }
 
-impl Auto {
-    pub fn new(link: Arc<Link>, notebook: Arc<dyn Notebook>) -> Auto {
-        let known = notebook.read().protocol.as_deref().and_then(Protocol::named);
-        Auto {
-            sqld: Arc::new(Sqld::new(link.clone())),
-            turso: Arc::new(Turso::new(link.clone(), notebook.clone())),
-            link,
-            notebook,
-            known: Mutex::new(known.map(|which| Known { which, seen: false })),
-        }
+impl Primary {
+    /// The primary at `endpoint`. `protocol` is `"sqld"`, `"turso"`, or `"auto"`:
+    /// what the notes say, else what the first request finds out. `token` goes
+    /// before the one that `endpoint` may hold.
+    pub fn new(
+        protocol: &str,
+        endpoint: Endpoint,
+        token: Option<String>,
+        options: &ConnectOptions,
+        notebook: Arc<dyn Notebook>,
+    ) -> Result<Primary> {
+        let link = Link::new(endpoint, token, options)?;
+        let known = match row_of(protocol) {
+            Some(row) => Some(Known { row, sure: true }),
+            None if protocol == "auto" => {
+                let row = notebook.read().protocol.as_deref().and_then(row_of);
+                row.map(|row| Known { row, sure: false })
+            }
+            None => {
+                let text = "there is no such protocol; use \"auto\", \"sqld\" or \"turso\"";
+                return Err(Error::new(Kind::BadArgument, text));
+            }
+        };
+        let spoken = PROTOCOLS.map(|protocol| (protocol.speak)(&link, &notebook));
+        Ok(Primary { link, spoken, notebook, known: Mutex::new(known) })
     }
 
-    fn of(&self, which: Protocol) -> Arc<dyn Primary> {
-        match which {
-            Protocol::Sqld => self.sqld.clone(),
-            Protocol::Turso => self.turso.clone(),
+    /// The name of its protocol, or `"auto"` before the primary has said which.
+    pub fn protocol(&self) -> &'static str {
+        self.known().map_or("auto", |known| PROTOCOLS[known.row].name)
+    }
+
+    /// Name of the primary's history (sqld: its log id), once it has said it.
+    pub fn history(&self) -> Option<String> {
+        self.spoken[self.known()?.row].pages.history()
+    }
+
+    /// Replaces the token of all later requests.
+    pub fn set_token(&self, token: Option<String>) {
+        self.link.set_token(token);
+    }
+
+    /// The way up. What a pull needs may be out of order without being in the
+    /// way of a write.
+    pub fn sql(&self, patience: &Patience) -> Result<Arc<Sql>> {
+        let row = match self.row(patience) {
+            Err(error) if error.kind() == Kind::Unavailable => WITHOUT_ANY,
+            row => row?,
+        };
+        Ok(self.spoken[row].sql.clone())
+    }
+
+    /// The way down: see [`Pages::open`].
+    pub fn open(&self, from: Option<Position>, until: Until, patience: &Patience) -> Result<Begin> {
+        if from.is_none() && until == Until::Head && self.known().is_none() {
+            // Everything there is is also the question, so nothing is asked
+            // twice.
+            let open = |pages: &Arc<dyn Pages>| pages.clone().open(None, until, patience);
+            return self.first_that(open).map(|(_, begin)| begin);
+        }
+        let row = self.row(patience)?;
+        let open = |row: usize| self.spoken[row].pages.clone().open(from, until, patience);
+        match (open(row), self.known()) {
+            // A server that was exchanged for one of the other kind.
+            (Err(error), Some(Known { row, sure: false })) if error.kind() == Kind::Protocol => {
+                match self.ask(patience) {
+                    Ok(found) if found != row => open(found),
+                    _ => Err(error),
+                }
+            }
+            (Ok(Begin::Feed(feed)), Some(known)) => {
+                // Some feeds begin without asking anybody.
+                if feed.tally().bytes > 0 {
+                    *self.known.lock() = Some(Known { sure: true, ..known });
+                }
+                Ok(Begin::Feed(feed))
+            }
+            (begun, _) => begun,
         }
     }
 
@@ -80,159 +169,61 @@ impl Auto {
         *self.known.lock()
     }
 
-    /// The primary in its protocol, which is asked for if nobody knows it.
-    fn primary(&self, patience: &Patience) -> Result<Arc<dyn Primary>> {
-        let which = match self.known() {
-            Some(known) => known.which,
-            None => self.ask(patience)?,
-        };
-        Ok(self.of(which))
-    }
-
-    /// The primary for SQL. What a pull needs may be out of order without being
-    /// in the way of a write, which is then sent in sqld's way: a server that
-    /// does not know it answers 404 and has done nothing.
-    fn primary_for_sql(&self, patience: &Patience) -> Result<Arc<dyn Primary>> {
-        match self.primary(patience) {
-            Err(error) if error.kind() == Kind::Unavailable => Ok(self.of(Protocol::Sqld)),
-            other => other,
-        }
-    }
-
-    /// The protocols in the order that a server is likely to know them. Turso
-    /// Cloud speaks its own, and sqld's only where a database is old.
-    fn order(&self) -> [Protocol; 2] {
-        let at_turso = self.sqld.is_metered();
-        let mut order = PROTOCOLS;
-        order.sort_by_key(|(_, _, first_at_turso)| *first_at_turso != at_turso);
-        order.map(|(protocol, ..)| protocol)
+    /// The row of its protocol, which is asked for if nobody knows it.
+    fn row(&self, patience: &Patience) -> Result<usize> {
+        self.known().map_or_else(|| self.ask(patience), |known| Ok(known.row))
     }
 
     /// Asks the server which protocol it speaks.
-    fn ask(&self, patience: &Patience) -> Result<Protocol> {
-        let found = self.first_that(|protocol| match protocol {
-            Protocol::Sqld => self.sqld.greet(patience),
-            Protocol::Turso => self.turso.greet(patience),
-        });
-        found.map(|(protocol, ())| protocol)
+    fn ask(&self, patience: &Patience) -> Result<usize> {
+        self.first_that(|pages| pages.greet(patience)).map(|(row, ())| row)
     }
 
     /// The first protocol in which the server does not turn out to be a
-    /// stranger, and what came of that. A refusal that both give comes from
-    /// sqld's; trouble with the network from the first.
-    fn first_that<T>(&self, work: impl Fn(Protocol) -> Result<T>) -> Result<(Protocol, T)> {
-        let mut strange = None;
-        for protocol in self.order() {
-            match work(protocol) {
+    /// stranger, and what came of that; trouble with the network ends the
+    /// search.
+    fn first_that<T>(&self, work: impl Fn(&Arc<dyn Pages>) -> Result<T>) -> Result<(usize, T)> {
+        let mut strange: Option<(usize, Error)> = None;
+        for row in self.order() {
+            let pages = &self.spoken[row].pages;
+            match work(pages) {
                 Ok(done) => {
-                    self.note(protocol);
-                    return Ok((protocol, done));
+                    self.note(row);
+                    return Ok((row, done));
                 }
                 // It understood the request, and has a reason of its own.
-                Err(error) if protocol == Protocol::Turso && self.turso.has_answered() => {
-                    return Err(error);
+                Err(error) if pages.has_answered() => return Err(error),
+                Err(error) if error.kind() == Kind::Protocol => {
+                    if strange.as_ref().is_none_or(|(before, _)| row < *before) {
+                        strange = Some((row, error));
+                    }
                 }
-                Err(error) if error.kind() == Kind::Protocol => match (protocol, &strange) {
-                    (Protocol::Turso, Some(_)) => {}
-                    _ => strange = Some(error),
-                },
                 Err(error) => return Err(error),
             }
         }
-        Err(strange.unwrap_or_else(|| Error::new(Kind::Protocol, "no protocol is known")))
+        let nobody = || Error::new(Kind::Protocol, "no protocol is known");
+        Err(strange.map_or_else(nobody, |(_, error)| error))
     }
 
-    /// Opens the feed of a server that nobody knows: everything there is is
-    /// also the question, so nothing is asked twice.
-    fn open_unknown(&self, until: Until, patience: &Patience) -> Result<Begin> {
-        self.first_that(|protocol| self.of(protocol).open(None, until, patience))
-            .map(|(_, begin)| begin)
+    /// The rows in the order in which a server is likely to know them.
+    fn order(&self) -> [usize; 2] {
+        let at_turso = self.link.is_at_turso();
+        let mut order = [0, 1];
+        order.sort_by_key(|row| PROTOCOLS[*row].is_of_turso != at_turso);
+        order
     }
 
-    fn note(&self, which: Protocol) {
-        let before = self.known.lock().replace(Known { which, seen: true });
-        if before.is_some_and(|before| before.which == which) {
+    fn note(&self, row: usize) {
+        let before = self.known.lock().replace(Known { row, sure: true });
+        if before.is_some_and(|before| before.row == row) {
             return;
         }
         self.notebook.update(&mut |notes| {
             // Attach writes the first notes; until then there is nothing to
             // change.
             if *notes != Notes::default() {
-                notes.protocol = Some(which.name().to_owned());
+                notes.protocol = Some(PROTOCOLS[row].name.to_owned());
             }
         });
-    }
-}
-
-impl Pages for Auto {
-    fn open(
-        self: Arc<Self>,
-        from: Option<Position>,
-        until: Until,
-        patience: &Patience,
-    ) -> Result<Begin> {
-        if from.is_none() && until == Until::Head && self.known().is_none() {
-            return self.open_unknown(until, patience);
-        }
-        let begun = self.primary(patience)?.open(from, until, patience);
-        match (begun, self.known()) {
-            // A server that was exchanged for one of the other kind.
-            (Err(error), Some(Known { which, seen: false })) if error.kind() == Kind::Protocol => {
-                match self.ask(patience) {
-                    Ok(found) if found != which => self.of(found).open(from, until, patience),
-                    _ => Err(error),
-                }
-            }
-            (Ok(Begin::Feed(feed)), Some(known)) => {
-                // Some feeds begin without asking anybody.
-                if feed.tally().bytes > 0 {
-                    *self.known.lock() = Some(Known { seen: true, ..known });
-                }
-                Ok(Begin::Feed(feed))
-            }
-            (begun, _) => begun,
-        }
-    }
-}
-
-impl Primary for Auto {
-    fn protocol(&self) -> &'static str {
-        self.known().map_or("auto", |known| known.which.name())
-    }
-
-    fn history(&self) -> Option<String> {
-        self.of(self.known()?.which).history()
-    }
-
-    fn set_token(&self, token: Option<String>) {
-        self.link.set_token(token);
-    }
-
-    fn execute(&self, statements: &[Statement], patience: &Patience) -> Result<Executed> {
-        self.primary_for_sql(patience)?.execute(statements, patience)
-    }
-
-    fn execute_rows(&self, rows: Rows<'_>, patience: &Patience) -> Result<Executed> {
-        self.primary_for_sql(patience)?.execute_rows(rows, patience)
-    }
-
-    fn sequence(&self, statements: &[Statement], patience: &Patience) -> Result<Executed> {
-        self.primary_for_sql(patience)?.sequence(statements, patience)
-    }
-
-    fn describe(&self, sql: &str, patience: &Patience) -> Result<Description> {
-        self.primary_for_sql(patience)?.describe(sql, patience)
-    }
-
-    fn query(&self, statement: &Statement, patience: &Patience) -> Result<Executed> {
-        self.primary_for_sql(patience)?.query(statement, patience)
-    }
-
-    fn begin(
-        self: Arc<Self>,
-        mode: Mode,
-        patience: &Patience,
-    ) -> Result<Box<dyn RemoteTransaction>> {
-        self.primary_for_sql(patience)?.begin(mode, patience)
     }
 }

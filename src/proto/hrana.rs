@@ -33,14 +33,6 @@ pub enum Encoding {
 }
 
 impl Encoding {
-    /// Where a pipeline request goes.
-    pub fn path(self) -> &'static str {
-        match self {
-            Encoding::Protobuf => "/v3-protobuf/pipeline",
-            Encoding::Json => "/v3/pipeline",
-        }
-    }
-
     /// The content type of requests and answers.
     pub fn content_type(self) -> &'static str {
         match self {

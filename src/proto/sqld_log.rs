@@ -13,6 +13,9 @@ use crate::position::Position;
 use crate::proto::grpc_web::{Decoder, Event, Status};
 use crate::units::{FrameNo, PAGE_SIZE, PageImage, PageNo};
 
+/// What speaks it, in error texts.
+pub const SERVER: &str = "sqld";
+
 /// The service, as it stands in the path of each call.
 pub const SERVICE: &str = "/wal_log.ReplicationLog/";
 

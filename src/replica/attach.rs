@@ -13,7 +13,7 @@ use super::writes::OwnWrites;
 use crate::error::{Error, Kind, Result};
 use crate::host::{HostDb, fitness};
 use crate::patience::Patience;
-use crate::primary::{self, ConnectOptions, Endpoint, Notebook as _};
+use crate::primary::{ConnectOptions, Endpoint, Notebook as _, Primary};
 use crate::store::file::{Contents, ReplicaFile};
 use crate::thread::closing_flag;
 use crate::units::{PAGE_SIZE, PageNo};
@@ -80,11 +80,10 @@ impl Replica {
             Followed { sync_url: endpoint.to_string(), namespace: options.namespace.clone() };
         let sidecar = Arc::new(Sidecar::new(&file, followed));
         let token = credentials.token.take();
-        let primary =
-            primary::connect(protocol, endpoint.clone(), token, &connect, sidecar.clone())?;
+        let primary = Primary::new(protocol, endpoint.clone(), token, &connect, sidecar.clone())?;
         let syncer = Syncer {
             file,
-            primary,
+            primary: Arc::new(primary),
             timeout: options.timeout,
             on_reset: options.on_reset,
             cancelled: interrupted,

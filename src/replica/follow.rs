@@ -5,7 +5,7 @@ use super::sync::{Drained, Syncer, drain};
 use crate::error::Result;
 use crate::patience::Patience;
 use crate::position::Position;
-use crate::primary::{Begin, Feed, Tally, Until};
+use crate::primary::{Begin, Feed, Primary, Tally, Until};
 use crate::store::assembly::{Assembly, Base};
 
 /// A stream, and how far it has brought the file.
@@ -34,12 +34,8 @@ impl Syncer {
 }
 
 /// The same without a file, so on any thread.
-pub fn open(
-    primary: &std::sync::Arc<dyn crate::primary::Primary>,
-    from: Option<Position>,
-    patience: &Patience,
-) -> Result<Opened> {
-    Ok(match primary.clone().open(from, Until::Forever, patience)? {
+pub fn open(primary: &Primary, from: Option<Position>, patience: &Patience) -> Result<Opened> {
+    Ok(match primary.open(from, Until::Forever, patience)? {
         Begin::Feed(feed) => {
             Opened::Followed(Followed { feed, at: from, counted: Tally::default() })
         }

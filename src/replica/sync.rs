@@ -31,7 +31,7 @@ pub type Watch = Box<dyn Fn(u64, Option<u64>) + Send>;
 /// attached, and one more of its worker.
 pub struct Syncer {
     pub file: ReplicaFile,
-    pub primary: Arc<dyn Primary>,
+    pub primary: Arc<Primary>,
     /// For each wait on the network, unless a call says otherwise.
     pub timeout: Duration,
     pub on_reset: OnReset,
@@ -182,7 +182,7 @@ impl Syncer {
         report: &mut SyncReport,
     ) -> Result<Brought> {
         let patience = self.patience(options);
-        let begin = self.primary.clone().open(from, Until::Head, &patience)?;
+        let begin = self.primary.open(from, Until::Head, &patience)?;
         let Begin::Feed(mut feed) = begin else {
             self.counters.lock().primary_frame_no = None;
             return Ok(match begin {

@@ -5,7 +5,8 @@ use super::*;
 fn both_errors(url: &str, patience: &Patience) -> [Error; 2] {
     let primary = primary(url);
     let pull = Memory::default().pull_patiently(&primary, patience).unwrap_err();
-    let write = primary.execute(&[statement("INSERT", &[])], patience).unwrap_err();
+    let write =
+        primary.sql(patience).unwrap().execute(&[statement("INSERT", &[])], patience).unwrap_err();
     [pull, write]
 }
 
@@ -74,7 +75,7 @@ fn damaged_answers_are_errors_of_the_protocol() {
         let kind = "content-type: application/x-protobuf\r\n";
         let server = FakeServer::always("200 OK", kind, body);
         // It may have been an answer to a write that happened.
-        let error = write(&*primary(&server.url()), "INSERT").unwrap_err();
+        let error = write(&primary(&server.url()), "INSERT").unwrap_err();
         assert_eq!(error.kind(), Kind::OutcomeUnknown, "{error}");
     }
 }
@@ -103,7 +104,7 @@ fn a_write_without_an_answer_is_never_sent_again() {
         let _ = stream.read(&mut [0; 4096]);
         std::thread::sleep(Duration::from_millis(50));
     });
-    let error = write(&*primary(&url), "INSERT").unwrap_err();
+    let error = write(&primary(&url), "INSERT").unwrap_err();
     assert_eq!(error.kind(), Kind::OutcomeUnknown);
     assert!(!error.can_retry());
     let text = error.to_string();
@@ -188,7 +189,7 @@ fn a_pooled_connection_that_was_closed_is_replaced() {
     });
     let primary = primary(&url);
     for _ in 0..5 {
-        write(&*primary, "INSERT").unwrap();
+        write(&primary, "INSERT").unwrap();
         std::thread::sleep(Duration::from_millis(50));
     }
     assert_eq!(accepted.load(Ordering::SeqCst), 5);
@@ -211,12 +212,12 @@ fn connections_are_kept_and_used_again() {
         }
     });
     let primary = primary(&url);
-    write(&*primary, "CREATE TABLE t(a INTEGER PRIMARY KEY, b)").unwrap();
+    write(&primary, "CREATE TABLE t(a INTEGER PRIMARY KEY, b)").unwrap();
     let mut memory = Memory::default();
     for n in 0..20 {
-        write(&*primary, &format!("INSERT INTO t(b) VALUES({n})")).unwrap();
+        write(&primary, &format!("INSERT INTO t(b) VALUES({n})")).unwrap();
         memory.pull(&primary).unwrap();
-        assert!(write(&*primary, "SELECT * FROM nope").is_err());
+        assert!(write(&primary, "SELECT * FROM nope").is_err());
     }
     memory.assert_equals(&sqld);
     assert_eq!(accepted.load(Ordering::SeqCst), 1);
@@ -233,7 +234,8 @@ fn a_ca_file_that_cannot_be_used_is_named() {
     ] {
         let options = ConnectOptions { ca_file: Some(path), ..ConnectOptions::default() };
         let endpoint = Endpoint::parse("libsql://localhost").unwrap();
-        let error = connect("sqld", endpoint, None, &options, Arc::new(NoNotes)).err().unwrap();
+        let error =
+            Primary::new("sqld", endpoint, None, &options, Arc::new(NoNotes)).err().unwrap();
         assert_eq!(error.kind(), Kind::BadArgument);
         assert!(error.to_string().contains(cause), "{error}");
     }
@@ -243,7 +245,7 @@ fn a_ca_file_that_cannot_be_used_is_named() {
 fn only_known_protocols_are_connected() {
     let endpoint = Endpoint::parse("libsql://localhost").unwrap();
     let options = ConnectOptions::default();
-    let error = connect("http", endpoint, None, &options, Arc::new(NoNotes)).err().unwrap();
+    let error = Primary::new("http", endpoint, None, &options, Arc::new(NoNotes)).err().unwrap();
     assert_eq!(error.kind(), Kind::BadArgument);
 }
 

@@ -24,7 +24,7 @@ use replica::patience::Patience;
 use replica::position::Position;
 use replica::primary::{
     Begin, ConnectOptions, Endpoint, Executed, Next, Notebook, Notes, Primary, Statement, Tally,
-    Until, connect,
+    Until,
 };
 use replica::sqltext::value::Value;
 use replica::units::{FrameNo, PageImage, PageNo};
@@ -40,12 +40,13 @@ impl Notebook for NoNotes {
     fn update(&self, _: &mut dyn FnMut(&mut Notes)) {}
 }
 
-fn primary_with(url: &str, token: Option<&str>, options: ConnectOptions) -> Arc<dyn Primary> {
+fn primary_with(url: &str, token: Option<&str>, options: ConnectOptions) -> Arc<Primary> {
     let endpoint = Endpoint::parse(url).unwrap();
-    connect("sqld", endpoint, token.map(str::to_owned), &options, Arc::new(NoNotes)).unwrap()
+    let token = token.map(str::to_owned);
+    Arc::new(Primary::new("sqld", endpoint, token, &options, Arc::new(NoNotes)).unwrap())
 }
 
-fn primary(url: &str) -> Arc<dyn Primary> {
+fn primary(url: &str) -> Arc<Primary> {
     primary_with(url, None, ConnectOptions::default())
 }
 
@@ -61,8 +62,12 @@ fn statement(sql: &str, args: &[Value]) -> Statement {
     Statement { sql: sql.to_owned(), args: args.to_vec() }
 }
 
-fn write(primary: &dyn Primary, sql: &str) -> Result<Executed> {
-    primary.execute(&[statement(sql, &[])], &some_patience())
+fn execute(primary: &Primary, statements: &[Statement]) -> Result<Executed> {
+    primary.sql(&some_patience())?.execute(statements, &some_patience())
+}
+
+fn write(primary: &Primary, sql: &str) -> Result<Executed> {
+    execute(primary, &[statement(sql, &[])])
 }
 
 /// A replica in memory, which checks the order of what it is given.
@@ -139,18 +144,14 @@ impl Memory {
         self.committed.map(|commit| commit.position)
     }
 
-    fn pull(&mut self, primary: &Arc<dyn Primary>) -> Result<Pulled> {
+    fn pull(&mut self, primary: &Arc<Primary>) -> Result<Pulled> {
         self.pull_patiently(primary, &some_patience())
     }
 
-    fn pull_patiently(
-        &mut self,
-        primary: &Arc<dyn Primary>,
-        patience: &Patience,
-    ) -> Result<Pulled> {
+    fn pull_patiently(&mut self, primary: &Arc<Primary>, patience: &Patience) -> Result<Pulled> {
         self.commits = 0;
         self.calls = 0;
-        let mut feed = match primary.clone().open(self.position(), Until::Head, patience)? {
+        let mut feed = match primary.open(self.position(), Until::Head, patience)? {
             Begin::Feed(feed) => feed,
             Begin::Diverged { empty } => return Ok(Pulled::nothing(PullEnd::Diverged { empty })),
             Begin::CannotTell => return Ok(Pulled::nothing(PullEnd::CannotTell)),

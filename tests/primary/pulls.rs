@@ -173,8 +173,8 @@ fn pulls_during_writes_and_compaction_all_end_well() {
     let stopped = stop.clone();
     let thread = std::thread::spawn(move || {
         while !stopped.load(Ordering::SeqCst) {
-            write(&*writer, "INSERT INTO t(b) VALUES(hex(randomblob(20000)))").unwrap();
-            write(&*writer, "DELETE FROM t WHERE a % 7 = 0").unwrap();
+            write(&writer, "INSERT INTO t(b) VALUES(hex(randomblob(20000)))").unwrap();
+            write(&writer, "DELETE FROM t WHERE a % 7 = 0").unwrap();
         }
     });
     let mut follower = Memory::default();
@@ -203,7 +203,7 @@ fn a_restarted_primary_goes_on_where_it_was() {
         sqld.restart();
         assert_eq!(memory.pull(&primary).unwrap().frames, 0);
         sqld.restart();
-        write(&*primary, &format!("INSERT INTO t(b) VALUES({n})")).unwrap();
+        write(&primary, &format!("INSERT INTO t(b) VALUES({n})")).unwrap();
         let pulled = memory.pull(&primary).unwrap();
         assert!(pulled.frames > 0);
         memory.assert_equals(&sqld);
@@ -217,7 +217,7 @@ fn a_primary_that_is_just_starting_is_waited_for() {
     table(&sqld);
     sqld.stop();
     let other = primary.clone();
-    let thread = std::thread::spawn(move || write(&*other, "INSERT INTO t(b) VALUES(1)"));
+    let thread = std::thread::spawn(move || write(&other, "INSERT INTO t(b) VALUES(1)"));
     std::thread::sleep(Duration::from_millis(300));
     sqld.resume();
     thread.join().unwrap().unwrap();

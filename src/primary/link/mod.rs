@@ -102,6 +102,12 @@ impl Link {
         self.http.peer()
     }
 
+    /// Whether it leads to Turso, which bills what a server prepares, read or
+    /// not.
+    pub fn is_at_turso(&self) -> bool {
+        self.peer().split(':').next().is_some_and(|host| host.ends_with(".turso.io"))
+    }
+
     /// Whether no namespace was asked for: then there must be a database.
     pub fn has_default_database(&self) -> bool {
         self.namespace.is_none()

@@ -44,6 +44,16 @@ pub enum Begin {
 
 /// A source of changes.
 pub trait Pages: Send + Sync {
+    /// Asks no more than whether a server of this kind is there.
+    fn greet(&self, patience: &Patience) -> Result<()>;
+
+    /// Whether the server has understood this protocol before, so that an
+    /// error of it is about the request. False where that cannot be told.
+    fn has_answered(&self) -> bool;
+
+    /// Name of the primary's history, once it has said it and if it has one.
+    fn history(&self) -> Option<String>;
+
     /// Opens a feed of everything after `from` (of everything there is, if
     /// None). Nothing that the feed brings has been decided wrongly: if the
     /// history turned out to be another one, that is said here.

@@ -1,5 +1,4 @@
-//! A sqld primary: its replication log as gRPC-web, SQL as Hrana, both over
-//! one set of HTTP connections.
+//! Pages of a sqld: its replication log as gRPC-web.
 //!
 //! [`pull`] holds the order of a pull to the head, [`follow`] the stream that
 //! never ends; this file what they share: the session, one call of the log,
@@ -25,20 +24,14 @@ use crate::position::{Fingerprint, Position};
 use crate::primary::link::http::{Answer, Post};
 use crate::primary::link::{Backoff, Link, MAX_REFUSAL, RECONNECT};
 use crate::primary::pages::{Begin, Pages, Until};
-use crate::primary::sql::open::Transaction;
-use crate::primary::sql::sqld::SERVER;
-use crate::primary::{Executed, Mode, Primary, RemoteTransaction};
 use crate::proto::grpc_web::{self, Event, Status};
-use crate::proto::sqld_log;
-use crate::sqltext::statement::{Description, Rows, Statement};
+use crate::proto::sqld_log::{self, SERVER};
 use crate::units::FrameNo;
 
-/// A sqld primary. Opens no connection before the first request.
+/// The log of a sqld. Opens no connection before the first request.
 pub struct Sqld {
-    pub(in crate::primary) link: Arc<Link>,
+    link: Arc<Link>,
     session: Mutex<Option<Session>>,
-    /// The server does not know Hrana's protobuf encoding.
-    pub(in crate::primary) json_only: AtomicBool,
     /// The server has databases and wants to be told which one.
     wants_namespace: AtomicBool,
 }
@@ -85,12 +78,7 @@ impl From<Error> for Refusal {
 
 impl Sqld {
     pub(in crate::primary) fn new(link: Arc<Link>) -> Sqld {
-        Sqld {
-            link,
-            session: Mutex::new(None),
-            json_only: AtomicBool::new(false),
-            wants_namespace: AtomicBool::new(false),
-        }
+        Sqld { link, session: Mutex::new(None), wants_namespace: AtomicBool::new(false) }
     }
 
     /// One call of the replication log; the answer is known to be gRPC-web and
@@ -152,16 +140,6 @@ impl Sqld {
             return Err(self.link.not_a_primary(&answer, SERVER).into());
         }
         Ok(answer)
-    }
-
-    /// Whether what the server prepares is billed, read or not.
-    pub(in crate::primary) fn is_metered(&self) -> bool {
-        self.link.peer().split(':').next().is_some_and(|host| host.ends_with(".turso.io"))
-    }
-
-    /// Whether a sqld answers at all.
-    pub(in crate::primary) fn greet(&self, patience: &Patience) -> Result<()> {
-        self.hello(patience, &mut 0).map(drop)
     }
 
     /// Asks who the primary is, and remembers it.
@@ -267,6 +245,20 @@ impl Sqld {
 }
 
 impl Pages for Sqld {
+    fn greet(&self, patience: &Patience) -> Result<()> {
+        self.hello(patience, &mut 0).map(drop)
+    }
+
+    /// What a sqld refuses, another server refuses in the same words.
+    fn has_answered(&self) -> bool {
+        false
+    }
+
+    /// The id of its log.
+    fn history(&self) -> Option<String> {
+        self.session.lock().as_ref().map(|session| self.link.redact(&session.log_id))
+    }
+
     fn open(
         self: Arc<Self>,
         from: Option<Position>,
@@ -277,47 +269,5 @@ impl Pages for Sqld {
             Until::Head => pull::open(self, from, patience),
             Until::Forever => follow::open(self, from, patience),
         }
-    }
-}
-
-impl Primary for Sqld {
-    fn protocol(&self) -> &'static str {
-        "sqld"
-    }
-
-    fn history(&self) -> Option<String> {
-        self.session.lock().as_ref().map(|session| self.link.redact(&session.log_id))
-    }
-
-    fn set_token(&self, token: Option<String>) {
-        self.link.set_token(token);
-    }
-
-    fn execute(&self, statements: &[Statement], patience: &Patience) -> Result<Executed> {
-        Sqld::execute(self, statements, patience)
-    }
-
-    fn execute_rows(&self, rows: Rows<'_>, patience: &Patience) -> Result<Executed> {
-        Sqld::execute_rows(self, rows, patience)
-    }
-
-    fn sequence(&self, statements: &[Statement], patience: &Patience) -> Result<Executed> {
-        Sqld::sequence(self, statements, patience)
-    }
-
-    fn describe(&self, sql: &str, patience: &Patience) -> Result<Description> {
-        Sqld::describe(self, sql, patience)
-    }
-
-    fn query(&self, statement: &Statement, patience: &Patience) -> Result<Executed> {
-        Sqld::query(self, statement, patience)
-    }
-
-    fn begin(
-        self: Arc<Self>,
-        mode: Mode,
-        patience: &Patience,
-    ) -> Result<Box<dyn RemoteTransaction>> {
-        Ok(Box::new(Transaction::begin(self, mode, patience)?))
     }
 }

@@ -1,5 +1,5 @@
-//! A primary that speaks Turso's sync protocol: Turso Cloud's newer platform,
-//! and Turso's own server. Pages by `/pull-updates`, SQL as Hrana in JSON.
+//! Pages by Turso's sync protocol, `/pull-updates`: of Turso Cloud's newer
+//! platform, and of Turso's own server.
 //!
 //! States of the database have names (revisions) and no numbers. The stamp of
 //! a file holds a hash of its revision, the notes beside it the last few
@@ -10,7 +10,7 @@
 //! answer, so nothing here may keep one open and wait for another.
 
 mod poll;
-pub(in crate::primary) mod pull;
+mod pull;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,13 +22,12 @@ use self::pull::Opened;
 use crate::error::{Error, Kind, Result};
 use crate::patience::Patience;
 use crate::position::{Fingerprint, Position};
+use crate::primary::Notebook;
 use crate::primary::link::Link;
 use crate::primary::link::http::{Answer, Post};
 use crate::primary::pages::{Begin, Pages, Until};
-use crate::primary::sql::turso as sql;
-use crate::primary::{Executed, Mode, Notebook, Primary, RemoteTransaction};
+use crate::primary::sql::Sql;
 use crate::proto::turso::{self, CONTENT_TYPE, PULL_PATH, Part, Reader};
-use crate::sqltext::statement::{Description, Rows, Statement};
 
 /// As many names of states are remembered: that of the file, that of the next
 /// commit, and those that other processes are at.
@@ -37,11 +36,13 @@ const MAX_REVISIONS: usize = 8;
 /// Size of the pieces in which an answer is read.
 const CHUNK: usize = 128 * 1024;
 
-/// A Turso primary. Opens no connection before the first request.
+/// The pages of a Turso server. Opens no connection before the first request.
 pub struct Turso(Arc<Server>);
 
-pub(in crate::primary) struct Server {
-    pub(in crate::primary) link: Arc<Link>,
+struct Server {
+    link: Arc<Link>,
+    /// Where a server that sends nothing is asked whether it has nothing.
+    sql: Arc<Sql>,
     /// Stands for the primary's address: revisions of two servers may have
     /// the same names.
     log: Fingerprint,
@@ -50,33 +51,25 @@ pub(in crate::primary) struct Server {
     revisions: Mutex<Vec<String>>,
     /// The server answers at once where it was asked to wait for a change.
     never_waits: AtomicBool,
-    /// The server keeps a stream of SQL open unless it is closed.
-    pub(in crate::primary) keeps_streams: AtomicBool,
     has_answered: AtomicBool,
 }
 
 impl Turso {
-    pub(in crate::primary) fn new(link: Arc<Link>, notebook: Arc<dyn Notebook>) -> Turso {
+    pub(in crate::primary) fn new(
+        link: Arc<Link>,
+        notebook: Arc<dyn Notebook>,
+        sql: Arc<Sql>,
+    ) -> Turso {
         let name = format!("turso {} {}", link.base(), link.namespace().unwrap_or(""));
         Turso(Arc::new(Server {
             link,
+            sql,
             log: Fingerprint::of(&name),
             notebook,
             revisions: Mutex::default(),
             never_waits: AtomicBool::new(false),
-            keeps_streams: AtomicBool::new(false),
             has_answered: AtomicBool::new(false),
         }))
-    }
-
-    /// Whether a server has answered in this protocol.
-    pub(in crate::primary) fn has_answered(&self) -> bool {
-        self.0.has_answered.load(Ordering::Relaxed)
-    }
-
-    /// Whether a server of this kind answers at all.
-    pub(in crate::primary) fn greet(&self, patience: &Patience) -> Result<()> {
-        self.0.greet(patience)
     }
 }
 
@@ -166,6 +159,19 @@ impl Server {
 }
 
 impl Pages for Turso {
+    fn greet(&self, patience: &Patience) -> Result<()> {
+        self.0.greet(patience)
+    }
+
+    fn has_answered(&self) -> bool {
+        self.0.has_answered.load(Ordering::Relaxed)
+    }
+
+    /// Its histories have no names.
+    fn history(&self) -> Option<String> {
+        None
+    }
+
     fn open(
         self: Arc<Self>,
         from: Option<Position>,
@@ -176,53 +182,5 @@ impl Pages for Turso {
             Until::Head => pull::open(&self.0, from, Duration::ZERO, patience).map(Opened::begin),
             Until::Forever => Ok(poll::open(&self.0, from)),
         }
-    }
-}
-
-impl Primary for Turso {
-    fn protocol(&self) -> &'static str {
-        "turso"
-    }
-
-    /// Its histories have no names.
-    fn history(&self) -> Option<String> {
-        None
-    }
-
-    fn set_token(&self, token: Option<String>) {
-        self.0.link.set_token(token);
-    }
-
-    fn execute(&self, statements: &[Statement], patience: &Patience) -> Result<Executed> {
-        sql::execute(&self.0, statements, patience)
-    }
-
-    fn execute_rows(&self, rows: Rows<'_>, patience: &Patience) -> Result<Executed> {
-        sql::execute_rows(&self.0, rows, patience)
-    }
-
-    fn sequence(&self, statements: &[Statement], patience: &Patience) -> Result<Executed> {
-        sql::sequence(&self.0, statements, patience)
-    }
-
-    fn describe(&self, _: &str, _: &Patience) -> Result<Description> {
-        let text = "Turso's protocol does not describe statements";
-        Err(Error::new(Kind::Misuse, text))
-    }
-
-    fn query(&self, statement: &Statement, patience: &Patience) -> Result<Executed> {
-        sql::query(&self.0, statement, patience)
-    }
-
-    fn begin(
-        self: Arc<Self>,
-        _mode: Mode,
-        _patience: &Patience,
-    ) -> Result<Box<dyn RemoteTransaction>> {
-        Err(Error::new(
-            Kind::BadArgument,
-            "the primary speaks Turso's protocol, which has no transactions over several calls; \
-             write the statements as one script or use replica_batch",
-        ))
     }
 }

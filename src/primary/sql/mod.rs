@@ -1,7 +1,11 @@
-//! What goes up to a primary: SQL, as Hrana pipelines.
+//! What goes up to a primary: SQL, as Hrana pipelines. One client for every
+//! server; what they differ in is a value, their dialect.
 
-pub mod effect;
+mod client;
+pub mod dialect;
+mod effect;
 mod exchange;
-pub mod open;
-pub mod sqld;
-pub mod turso;
+mod open;
+
+pub use self::client::{Executed, Sql};
+pub use self::open::{Mode, Transaction};

@@ -1,6 +1,7 @@
-//! A transaction on sqld that lasts over several requests: a Hrana stream.
+//! A transaction on the primary that lasts over several requests: a Hrana
+//! stream.
 //!
-//! The server names the stream by a baton, a new one in each answer. It closes
+//! The server names the stream by a baton, a new one in each answer. sqld closes
 //! a stream that is idle for 10 seconds, and takes the transaction away from
 //! one that holds the write lock for 5 seconds while another writer waits; so
 //! each request asks whether the transaction is still there before it does
@@ -9,12 +10,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::client::{Sql, Stream, first, is_empty};
 use super::effect::IfUnanswered;
-use super::sqld::Line;
 use crate::error::{Error, Kind, Result};
 use crate::patience::Patience;
-use crate::primary::pages::sqld::Sqld;
-use crate::primary::{Mode, RemoteTransaction};
 use crate::proto::hrana::{Request, Response};
 use crate::sqltext::statement::{Description, Rows, Statement, StatementResult};
 
@@ -22,22 +21,51 @@ use crate::sqltext::statement::{Description, Rows, Statement, StatementResult};
 /// all that belongs to it: a detach is to take no second.
 const FAREWELL: Duration = Duration::from_millis(750);
 
-pub(in crate::primary) struct Transaction {
-    sqld: Arc<Sqld>,
+/// How a transaction on the primary begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Takes the write lock with the first write.
+    Deferred,
+    /// Takes the write lock at once.
+    Immediate,
+    /// Nobody is to write in it; a view of one moment.
+    Read,
+    /// Takes the write lock at once; foreign keys do nothing in it, so that a
+    /// table can be rebuilt under those that point at it.
+    Migration,
+}
+
+/// A transaction on the primary that lasts over several requests; the primary
+/// ends one that is left alone. Dropped without commit, it is undone.
+///
+/// An error of kind TransactionLost means that nothing of it took effect. An
+/// error of a statement leaves the transaction open, unless `is_open` says
+/// otherwise afterwards.
+pub struct Transaction {
+    sql: Arc<Sql>,
     /// None once the transaction is over.
     baton: Option<String>,
     base_url: Option<String>,
 }
 
-impl Transaction {
-    pub fn begin(sqld: Arc<Sqld>, mode: Mode, patience: &Patience) -> Result<Transaction> {
+impl Sql {
+    /// Opens a transaction that lasts over several calls.
+    pub fn begin(self: Arc<Self>, mode: Mode, patience: &Patience) -> Result<Transaction> {
+        if !self.dialect.has_streams {
+            let text = format!(
+                "the primary speaks {}, which has no transactions over several calls; write the \
+                 statements as one script or use replica_batch",
+                self.dialect.protocol
+            );
+            return Err(Error::new(Kind::BadArgument, text));
+        }
         let request = match mode {
             Mode::Immediate => Request::Begin("IMMEDIATE"),
             Mode::Deferred | Mode::Read => Request::Begin("DEFERRED"),
             Mode::Migration => Request::BeginMigration,
         };
-        let mut transaction = Transaction { sqld, baton: None, base_url: None };
-        // One that is sent twice leaves an idle stream, which sqld closes.
+        let mut transaction = Transaction { sql: self, baton: None, base_url: None };
+        // One that is sent twice leaves an idle stream, which the server closes.
         transaction.send(&[request], IfUnanswered::Harmless, patience)?;
         if transaction.baton.is_none() {
             let text = "the primary closed the stream after BEGIN: it has no transactions";
@@ -45,7 +73,9 @@ impl Transaction {
         }
         Ok(transaction)
     }
+}
 
+impl Transaction {
     /// One request; the answer is the one to the first of `requests`.
     fn send(
         &mut self,
@@ -55,8 +85,8 @@ impl Transaction {
     ) -> Result<Response> {
         let baton = self.baton.clone();
         let base_url = self.base_url.clone();
-        let line = Line { baton: baton.as_deref(), base_url: base_url.as_deref(), if_unanswered };
-        let answer = match self.sqld.pipeline(line, requests, patience) {
+        let stream = Stream { baton: baton.as_deref(), base_url: base_url.as_deref() };
+        let mut answer = match self.sql.pipeline(stream, requests, if_unanswered, patience) {
             Ok(answer) => answer,
             Err(error) => {
                 // What was turned away at the door leaves the stream as it was.
@@ -69,9 +99,9 @@ impl Transaction {
                 return Err(error);
             }
         };
-        self.baton = answer.baton;
-        if let Some(base_url) = answer.base_url.filter(|url| !url.is_empty()) {
-            match self.sqld.link.bound_to(&base_url) {
+        self.baton = answer.baton.take();
+        if let Some(base_url) = answer.base_url.take().filter(|url| !url.is_empty()) {
+            match self.sql.link.bound_to(&base_url) {
                 Ok(bound) => self.base_url = Some(bound),
                 // The stream ends by itself where nobody goes to.
                 Err(error) => {
@@ -80,18 +110,12 @@ impl Transaction {
                 }
             }
         }
-        let mut results = answer.results.into_iter();
-        let empty = || Error::new(Kind::Protocol, "the primary's answer is empty");
-        let result = results.next().ok_or_else(empty)?;
-        let over = answer.in_transaction == Some(false)
-            || matches!(&result, Err(error) if error.kind() == Kind::TransactionLost);
-        if over {
+        let ended = answer.in_transaction == Some(false);
+        let response = first(answer);
+        if ended || matches!(&response, Err(error) if error.kind() == Kind::TransactionLost) {
             self.hang_up();
         }
-        let mut response = result?;
-        let head = results.next().and_then(Result::ok).and_then(|head| head.frame_no);
-        response.frame_no = response.frame_no.or(head);
-        Ok(response)
+        response
     }
 
     /// Closes the stream, and with it the transaction; not being heard is no
@@ -102,8 +126,8 @@ impl Transaction {
         let over = Arc::new(move || Instant::now() >= end);
         let patience = Patience { timeout: FAREWELL, cancelled: over };
         let base_url = self.base_url.as_deref();
-        let line = Line { baton: Some(&baton), base_url, if_unanswered: IfUnanswered::Lost };
-        let _ = self.sqld.pipeline(line, &[Request::Close], &patience);
+        let stream = Stream { baton: Some(&baton), base_url };
+        let _ = self.sql.pipeline(stream, &[Request::Close], IfUnanswered::Lost, &patience);
     }
 
     fn results(
@@ -114,14 +138,13 @@ impl Transaction {
         let response = self.send(&[request], IfUnanswered::Lost, patience)?;
         Ok(response.results)
     }
-}
 
-impl RemoteTransaction for Transaction {
-    fn is_open(&self) -> bool {
+    pub fn is_open(&self) -> bool {
         self.baton.is_some()
     }
 
-    fn execute(
+    /// Runs the statements; several all happen or none.
+    pub fn execute(
         &mut self,
         statements: &[Statement],
         patience: &Patience,
@@ -129,7 +152,9 @@ impl RemoteTransaction for Transaction {
         self.results(Request::Inside(statements), patience)
     }
 
-    fn execute_rows(
+    /// Runs rows of a batch. After an error the rows before it are in the
+    /// transaction.
+    pub fn execute_rows(
         &mut self,
         rows: Rows<'_>,
         patience: &Patience,
@@ -137,19 +162,21 @@ impl RemoteTransaction for Transaction {
         self.results(Request::RowsInside(rows), patience)
     }
 
-    fn query(&mut self, statement: &Statement, patience: &Patience) -> Result<StatementResult> {
+    /// Runs a statement that only reads; should it write, that is undone.
+    pub fn query(&mut self, statement: &Statement, patience: &Patience) -> Result<StatementResult> {
         let results = self.results(Request::Query { statement, alone: false }, patience)?;
-        let empty = || Error::new(Kind::Protocol, "the primary's answer is empty");
-        results.into_iter().next().ok_or_else(empty)
+        results.into_iter().next().ok_or_else(is_empty)
     }
 
-    fn describe(&mut self, sql: &str, patience: &Patience) -> Result<Description> {
+    /// Says what a statement is, without running it.
+    pub fn describe(&mut self, sql: &str, patience: &Patience) -> Result<Description> {
         let response = self.send(&[Request::Describe(sql)], IfUnanswered::Lost, patience)?;
-        let empty = || Error::new(Kind::Protocol, "the primary's answer is empty");
-        response.description.ok_or_else(empty)
+        response.description.ok_or_else(is_empty)
     }
 
-    fn commit(&mut self, patience: &Patience) -> Result<Option<u64>> {
+    /// Makes it last. Yields the primary's last frame after it. It is over
+    /// then, also after most errors: see `is_open`.
+    pub fn commit(&mut self, patience: &Patience) -> Result<Option<u64>> {
         let requests = [Request::Commit, Request::Head, Request::Close];
         let outcome = self.send(&requests, IfUnanswered::Unknown, patience);
         // Nothing was done: it may be tried again.
@@ -160,7 +187,8 @@ impl RemoteTransaction for Transaction {
         Ok(outcome?.frame_no)
     }
 
-    fn rollback(&mut self) {
+    /// Undoes it all.
+    pub fn rollback(&mut self) {
         self.hang_up();
     }
 }

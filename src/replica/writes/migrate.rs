@@ -10,7 +10,7 @@ use super::{Arrival, Work, WriteReport};
 use crate::code;
 use crate::error::{Error, Kind, Result};
 use crate::host::statement_is_complete;
-use crate::primary::{Mode, RemoteTransaction, Statement, StatementResult};
+use crate::primary::{Mode, Statement, StatementResult, Transaction};
 use crate::replica::Replica;
 use crate::sqltext::parameters::Arguments;
 use crate::sqltext::script::{Cut, cut};
@@ -54,7 +54,7 @@ impl Replica {
         statements.push(check());
         let before = self.syncer.file.position()?;
         let mut remote = self.begin_remote(Mode::Migration)?;
-        let outcome = self.migrate_in(&mut *remote, &statements);
+        let outcome = self.migrate_in(&mut remote, &statements);
         let (results, frame_no) = self.noted(outcome)?;
         let arrival: Arrival = self.arrive(before, frame_no, true);
         Ok(WriteReport { results, arrival, changes_schema: true })
@@ -63,7 +63,7 @@ impl Replica {
     /// Dropped without a commit, the transaction is undone.
     fn migrate_in(
         &self,
-        remote: &mut dyn RemoteTransaction,
+        remote: &mut Transaction,
         statements: &[Statement],
     ) -> Result<(Vec<StatementResult>, Option<u64>)> {
         let patience = self.patience();

@@ -14,7 +14,7 @@ mod script;
 use crate::error::{Error, Kind, Result};
 use crate::host::statement_is_complete;
 use crate::patience::Patience;
-use crate::primary::{Executed, Primary, RemoteTransaction, Rows, Statement, StatementResult};
+use crate::primary::{Executed, Primary, Rows, Statement, StatementResult, Transaction};
 use crate::replica::Replica;
 use crate::replica::options::SyncOptions;
 use crate::sqltext::parameters::Arguments;
@@ -62,20 +62,17 @@ impl Work<'_> {
     }
 
     /// As a request of its own.
-    fn alone(self, primary: &dyn Primary, patience: &Patience) -> Result<Executed> {
+    fn alone(self, primary: &Primary, patience: &Patience) -> Result<Executed> {
+        let sql = primary.sql(patience)?;
         match self {
-            Work::Script(statements) => primary.execute(statements, patience),
-            Work::Rows(rows) => primary.execute_rows(rows, patience),
-            Work::Query(statement) => primary.query(statement, patience),
+            Work::Script(statements) => sql.execute(statements, patience),
+            Work::Rows(rows) => sql.execute_rows(rows, patience),
+            Work::Query(statement) => sql.query(statement, patience),
         }
     }
 
     /// In an open transaction.
-    fn inside(
-        self,
-        remote: &mut dyn RemoteTransaction,
-        patience: &Patience,
-    ) -> Result<Vec<StatementResult>> {
+    fn inside(self, remote: &mut Transaction, patience: &Patience) -> Result<Vec<StatementResult>> {
         match self {
             Work::Script(statements) => remote.execute(statements, patience),
             Work::Rows(rows) => remote.execute_rows(rows, patience),
@@ -133,7 +130,7 @@ impl Replica {
         }
         let (executed, arrival) = match work {
             Work::Query(_) => {
-                let executed = work.alone(&*self.syncer.primary, &self.patience());
+                let executed = work.alone(&self.syncer.primary, &self.patience());
                 let executed = self.noted(executed)?;
                 self.syncer.counters.lock().answered(executed.frame_no);
                 (executed, Arrival::default())

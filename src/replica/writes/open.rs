@@ -7,7 +7,7 @@
 use super::{Arrival, Work, is_read};
 use crate::error::{Error, Kind, Result};
 use crate::patience::Patience;
-use crate::primary::{Description, Mode, RemoteTransaction, Statement, StatementResult};
+use crate::primary::{Description, Mode, Statement, StatementResult, Transaction};
 use crate::replica::Replica;
 
 /// The transaction of this connection on the primary.
@@ -18,14 +18,14 @@ pub enum OpenState {
     /// Of `begin`.
     Caller(CallersTransaction),
     /// Of a batch whose pieces are being sent; it holds the write lock there.
-    Batch(Box<dyn RemoteTransaction>),
+    Batch(Transaction),
     /// It is gone, and the caller has not said that it knows.
     Lost,
 }
 
 pub struct CallersTransaction {
     mode: Mode,
-    remote: Box<dyn RemoteTransaction>,
+    remote: Transaction,
 }
 
 impl Replica {
@@ -167,7 +167,7 @@ impl Replica {
     /// Runs it in the transaction of the batch.
     pub(super) fn run_in_batch(&self, work: Work<'_>) -> Result<Vec<StatementResult>> {
         let mut remote = self.take_batch()?;
-        let results = work.inside(&mut *remote, &self.patience());
+        let results = work.inside(&mut remote, &self.patience());
         self.open.replace(OpenState::Batch(remote));
         self.noted(results)
     }
@@ -185,7 +185,7 @@ impl Replica {
         }
     }
 
-    fn take_batch(&self) -> Result<Box<dyn RemoteTransaction>> {
+    fn take_batch(&self) -> Result<Transaction> {
         match self.open.take() {
             OpenState::Batch(remote) => Ok(remote),
             other => {
@@ -195,8 +195,10 @@ impl Replica {
         }
     }
 
-    pub(super) fn begin_remote(&self, mode: Mode) -> Result<Box<dyn RemoteTransaction>> {
-        let remote = self.syncer.primary.clone().begin(mode, &self.patience());
+    pub(super) fn begin_remote(&self, mode: Mode) -> Result<Transaction> {
+        let patience = self.patience();
+        let sql = self.syncer.primary.sql(&patience);
+        let remote = sql.and_then(|sql| sql.begin(mode, &patience));
         self.noted(remote)
     }
 }
@@ -209,14 +211,14 @@ impl CallersTransaction {
             }
             (Mode::Read, Work::Rows(_)) => Err(only_reads()),
             (Mode::Deferred, Work::Script(_)) => {
-                work.inside(&mut *self.remote, patience).map_err(|error| match error.kind() {
+                work.inside(&mut self.remote, patience).map_err(|error| match error.kind() {
                     // What it has read is no longer the newest, so that waiting
                     // cannot help.
                     Kind::RemoteBusy => error.and("roll back, and begin with 'immediate'"),
                     _ => error,
                 })
             }
-            _ => work.inside(&mut *self.remote, patience),
+            _ => work.inside(&mut self.remote, patience),
         }
     }
 

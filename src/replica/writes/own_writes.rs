@@ -118,7 +118,7 @@ impl Replica {
             self.open_stream(before, &patience);
         }
         let started = Instant::now();
-        let executed = work.alone(&*self.syncer.primary, &patience);
+        let executed = work.alone(&self.syncer.primary, &patience);
         let mut inner = slot.0.lock();
         (inner.took, inner.used) = (started.elapsed(), Some(Instant::now()));
         executed

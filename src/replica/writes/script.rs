@@ -53,7 +53,8 @@ impl Replica {
         }
         let before = self.syncer.file.position()?;
         let patience = self.patience();
-        let outcome = self.syncer.primary.sequence(&statements, &patience);
+        let sql = self.syncer.primary.sql(&patience);
+        let outcome = sql.and_then(|sql| sql.sequence(&statements, &patience));
         match outcome {
             Ok(Executed { results, frame_no }) => {
                 let arrival = self.arrive(before, frame_no, true);
@@ -77,7 +78,9 @@ impl Replica {
         let description = match self.describe_inside(sql)? {
             Some(description) => description,
             None => {
-                let described = self.syncer.primary.describe(sql, &self.patience());
+                let patience = self.patience();
+                let primary = self.syncer.primary.sql(&patience);
+                let described = primary.and_then(|primary| primary.describe(sql, &patience));
                 self.noted(described)?
             }
         };

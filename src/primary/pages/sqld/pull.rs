@@ -363,7 +363,7 @@ impl Pull {
     fn long_stretch(&self) -> Option<Stretch> {
         // What broke off is taken up in order. A service that bills what it
         // prepares is not asked for what may not be read.
-        if self.at.newest >= Some(self.at.next) || self.at.open || self.sqld.is_metered() {
+        if self.at.newest >= Some(self.at.next) || self.at.open || self.sqld.link.is_at_turso() {
             return None;
         }
         let first = self.at.next;

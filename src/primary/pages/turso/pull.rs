@@ -11,8 +11,8 @@ use crate::patience::Patience;
 use crate::position::Position;
 use crate::primary::link::http::Answer;
 use crate::primary::pages::{Begin, Feed, Next, Tally};
-use crate::primary::sql::turso as sql;
 use crate::proto::turso::{self, Header, Part, Reader};
+use crate::sqltext::value::Value;
 use crate::units::PageNo;
 
 /// An answer on its way.
@@ -86,7 +86,7 @@ pub(super) fn open(
         body = None;
     }
     if header.size == 0 && turso::is_of_own_server(&header.revision) {
-        match sql::check_empty(server, patience) {
+        match check_empty(server, patience) {
             // One that does not say is taken at its word.
             Err(error) if matches!(error.kind(), Kind::Remote(_)) => {}
             checked => checked?,
@@ -226,8 +226,24 @@ fn check_complete(header: &Header, pages: u64) -> Result<()> {
     Err(incomplete(&format!("it sent {pages} of {} pages", header.size)))
 }
 
+/// Turso's own server 0.6 says "nothing" of a database that is not in its log:
+/// one in MVCC mode, or one that was copied there. It must not be taken for an
+/// empty one.
+fn check_empty(server: &Server, patience: &Patience) -> Result<()> {
+    match server.sql.ask("PRAGMA journal_mode", patience)? {
+        Some(Value::Text(mode)) if mode.eq_ignore_ascii_case("mvcc") => return Err(turso::mvcc()),
+        _ => {}
+    }
+    // A page alone has no room for a table. (A query would do, if that server
+    // did not fail to read a file of no length.)
+    match server.sql.ask("PRAGMA page_count", patience)? {
+        Some(Value::Integer(2..)) => Err(incomplete("it has tables and sends no pages")),
+        _ => Ok(()),
+    }
+}
+
 /// The server does not give all of its database away.
-pub(in crate::primary) fn incomplete(cause: &str) -> Error {
+fn incomplete(cause: &str) -> Error {
     Error::new(
         Kind::Protocol,
         format!(

@@ -1,0 +1,219 @@
+//! SQL to a primary, in its dialect: one Hrana pipeline per call, and what it
+//! means when no answer comes.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use super::dialect::Dialect;
+use super::effect::IfUnanswered;
+use super::exchange::{Came, Pipeline};
+use crate::error::{Error, Kind, Result};
+use crate::patience::Patience;
+use crate::primary::link::Link;
+use crate::proto::hrana::{self, Request, Response};
+use crate::sqltext::statement::{Description, Rows, Statement, StatementResult, transaction_word};
+use crate::sqltext::value::Value;
+
+/// What the primary says of one request.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Executed {
+    pub results: Vec<StatementResult>,
+    /// Position of the primary after it, where it tells.
+    pub frame_no: Option<u64>,
+}
+
+/// The way up to a primary, for any number of threads at once.
+pub struct Sql {
+    pub(super) link: Arc<Link>,
+    pub(super) dialect: &'static Dialect,
+    /// Which of the dialect's routes the server has not turned away.
+    route: AtomicUsize,
+    /// Streams last until they are closed.
+    keeps_streams: AtomicBool,
+}
+
+/// The stream that a request belongs to.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Stream<'a> {
+    /// None for a stream that begins with the request.
+    pub baton: Option<&'a str>,
+    /// The URL that the stream is bound to, if it is not the primary's own.
+    pub base_url: Option<&'a str>,
+}
+
+impl Sql {
+    pub(in crate::primary) fn new(link: Arc<Link>, dialect: &'static Dialect) -> Sql {
+        let keeps_streams = AtomicBool::new(dialect.has_streams);
+        Sql { link, dialect, route: AtomicUsize::new(0), keeps_streams }
+    }
+
+    /// Runs the statements; several run as one atomic transaction, and an
+    /// error means that none took effect (or says that this is unknown).
+    pub fn execute(&self, statements: &[Statement], patience: &Patience) -> Result<Executed> {
+        let (request, ask_head) = match statements {
+            [] => return Ok(Executed::default()),
+            [one] => {
+                self.check_alone(one)?;
+                (Request::Execute(one), false)
+            }
+            // In protobuf sqld does not say where a batch has left the log.
+            several => (Request::Transaction(several), true),
+        };
+        self.once(request, ask_head, IfUnanswered::Unknown, patience)
+    }
+
+    /// Runs the rows of a batch as one atomic transaction. What a statement
+    /// returns is left out; the results say how many rows it changed.
+    pub fn execute_rows(&self, rows: Rows<'_>, patience: &Patience) -> Result<Executed> {
+        self.once(Request::Rows(rows), true, IfUnanswered::Unknown, patience)
+    }
+
+    /// Runs a statement that only reads; should it write, that is undone.
+    pub fn query(&self, statement: &Statement, patience: &Patience) -> Result<Executed> {
+        let request = Request::Query { statement, alone: true };
+        self.once(request, true, IfUnanswered::Harmless, patience)
+    }
+
+    /// Runs the statements one after another, up to the first that fails; what
+    /// was done before it stays.
+    pub fn sequence(&self, statements: &[Statement], patience: &Patience) -> Result<Executed> {
+        let unknown = IfUnanswered::Unknown;
+        let answer = self.alone(Request::Sequence(statements), true, unknown, patience)?;
+        let stays_open = self.dialect.has_streams && answer.in_transaction == Some(true);
+        if stays_open && matches!(answer.results.first(), Some(Ok(_))) {
+            let text = "the script leaves a transaction open, which was undone: nothing since its \
+                        BEGIN took effect; end it with COMMIT";
+            return Err(Error::new(Kind::BadArgument, text));
+        }
+        self.executed(answer, unknown)
+    }
+
+    /// Says what a statement is, without running it.
+    pub fn describe(&self, sql: &str, patience: &Patience) -> Result<Description> {
+        if !self.dialect.describes {
+            let text = format!("{} does not describe statements", self.dialect.protocol);
+            return Err(Error::new(Kind::Misuse, text));
+        }
+        let answer = self.alone(Request::Describe(sql), false, IfUnanswered::Harmless, patience)?;
+        first(answer)?.description.ok_or_else(is_empty)
+    }
+
+    /// The first value that a statement returns which changes nothing: nobody
+    /// undoes it.
+    pub(in crate::primary) fn ask(&self, sql: &str, patience: &Patience) -> Result<Option<Value>> {
+        let statement = Statement { sql: sql.to_owned(), args: vec![] };
+        let request = Request::Execute(&statement);
+        let executed = self.once(request, false, IfUnanswered::Harmless, patience)?;
+        let row = executed.results.into_iter().next().and_then(|all| all.rows.into_iter().next());
+        Ok(row.and_then(|row| row.into_iter().next()))
+    }
+
+    /// A request is a transaction of its own, so that one which only begins
+    /// another does nothing.
+    fn check_alone(&self, statement: &Statement) -> Result<()> {
+        let Some(word @ ("BEGIN" | "SAVEPOINT")) = transaction_word(&statement.sql) else {
+            return Ok(());
+        };
+        let remedy = match self.dialect.has_streams {
+            true => "; call replica_begin()".to_owned(),
+            false => format!(
+                ", and {} has no longer ones; write the statements as one script",
+                self.dialect.protocol
+            ),
+        };
+        let text =
+            format!("{word} alone has no effect: each call is a transaction of its own{remedy}");
+        Err(Error::new(Kind::BadArgument, text))
+    }
+
+    /// One request in a stream of its own; `ask_head`: its answer does not
+    /// number the last frame.
+    fn once(
+        &self,
+        work: Request<'_>,
+        ask_head: bool,
+        if_unanswered: IfUnanswered,
+        patience: &Patience,
+    ) -> Result<Executed> {
+        let answer = self.alone(work, ask_head, if_unanswered, patience)?;
+        self.executed(answer, if_unanswered)
+    }
+
+    fn alone(
+        &self,
+        work: Request<'_>,
+        ask_head: bool,
+        if_unanswered: IfUnanswered,
+        patience: &Patience,
+    ) -> Result<hrana::Answer> {
+        let head = (ask_head && self.dialect.numbers_frames).then_some(Request::Head);
+        // Turso's own server refuses a request that closes, and needs none; one
+        // that has given a baton once keeps streams open until they are closed.
+        let closes = self.keeps_streams.load(Ordering::Relaxed);
+        let close = closes.then_some(Request::Close);
+        let requests: Vec<_> = [Some(work), head, close].into_iter().flatten().collect();
+        let answer = self.pipeline(Stream::default(), &requests, if_unanswered, patience)?;
+        if let (Some(baton), false) = (&answer.baton, closes) {
+            self.keeps_streams.store(true, Ordering::Relaxed);
+            // It would end by itself, later.
+            let stream = Stream { baton: Some(baton), base_url: None };
+            let _ = self.pipeline(stream, &[Request::Close], IfUnanswered::Harmless, patience);
+        }
+        Ok(answer)
+    }
+
+    fn executed(&self, answer: hrana::Answer, if_unanswered: IfUnanswered) -> Result<Executed> {
+        let Response { results, frame_no, .. } =
+            first(answer).map_err(|error| if_unanswered.undecodable(error))?;
+        let results = match self.dialect.always_counts {
+            true => results,
+            false => results.into_iter().map(as_counted).collect(),
+        };
+        Ok(Executed { results, frame_no: frame_no.filter(|_| self.dialect.numbers_frames) })
+    }
+
+    /// One pipeline request, by the first route that the server knows.
+    pub(super) fn pipeline(
+        &self,
+        stream: Stream<'_>,
+        requests: &[Request<'_>],
+        if_unanswered: IfUnanswered,
+        patience: &Patience,
+    ) -> Result<hrana::Answer> {
+        let Dialect { server, routes, .. } = *self.dialect;
+        let mut route = self.route.load(Ordering::Relaxed);
+        loop {
+            let (encoding, path) = routes[route];
+            let path = format!("{}{path}", stream.base_url.unwrap_or(""));
+            let (path, baton) = (path.as_str(), stream.baton);
+            let pipeline = Pipeline { encoding, path, baton, requests, if_unanswered, server };
+            match pipeline.send(&self.link, patience)? {
+                Came::Answer(answer) => {
+                    self.route.fetch_max(route, Ordering::Relaxed);
+                    return Ok(answer);
+                }
+                Came::Unheard(_) if route + 1 < routes.len() => route += 1,
+                Came::Unheard(refusal) => return Err(refusal),
+            }
+        }
+    }
+}
+
+/// The answer to the first request, with the number that a later one tells.
+pub(super) fn first(answer: hrana::Answer) -> Result<Response> {
+    let mut results = answer.results.into_iter();
+    let mut response = results.next().ok_or_else(is_empty)??;
+    let head = results.next().and_then(Result::ok).and_then(|head| head.frame_no);
+    response.frame_no = response.frame_no.or(head);
+    Ok(response)
+}
+
+/// A server that counts rows tells the last rowid too; the others say 0.
+fn as_counted(result: StatementResult) -> StatementResult {
+    let rows_affected = result.rows_affected.filter(|_| result.last_insert_rowid.is_some());
+    StatementResult { rows_affected, ..result }
+}
+
+pub(super) fn is_empty() -> Error {
+    Error::new(Kind::Protocol, "the primary's answer is empty")
+}
