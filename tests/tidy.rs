@@ -229,29 +229,22 @@ fn each_tool_stays_in_its_place() {
     none(findings);
 }
 
-/// Those that stand, from the first of their names on.
-const KNOWN_CIRCLES: &[&[&str]] = &[
-    // The SQL of sqld needs the session that its pages are pulled with.
-    &["primary::pages::sqld", "primary::sql::open"],
-];
-
-/// Files that use each other cannot be read one after the other. A file and
-/// those below it in a folder of its name are one thing here: a module shows
-/// what its parts make, and its parts know what they share.
+/// Files that use each other cannot be read one after the other, nor can rooms:
+/// a file, or a folder with all that is in it. A file and those below it in a
+/// folder of its name are one thing here: a module shows what its parts make,
+/// and its parts know what they share.
 #[test]
 fn no_files_use_each_other_in_a_circle() {
     let sources: Vec<Source> = sources().into_iter().filter(|source| !source.is_test()).collect();
     let modules: BTreeSet<String> = sources.iter().map(Source::module_path).collect();
+    let shown = names_shown(&sources);
     let mut arrows: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for source in &sources {
         let from = source.module_path();
         for path in paths_used(&source.code(), &from) {
-            let Some(to) = longest_module(&path, &modules) else { continue };
-            let is_family = to == from
-                || to.starts_with(&format!("{from}::"))
-                || from.starts_with(&format!("{to}::"));
-            if !is_family {
-                arrows.entry(from.clone()).or_default().insert(to);
+            let Some(to) = module_of(&path, &modules, &shown) else { continue };
+            if let Some((from, to)) = rooms(&from, &to) {
+                arrows.entry(from).or_default().insert(to);
             }
         }
     }
@@ -259,13 +252,59 @@ fn no_files_use_each_other_in_a_circle() {
     for start in arrows.keys() {
         if let Some(circle) = way_back(start, &arrows) {
             // Each circle once, from the first of its names.
-            let known = KNOWN_CIRCLES.iter().any(|known| circle == *known);
-            if circle.iter().min() == Some(start) && !known {
+            if circle.iter().min() == Some(start) {
                 findings.push(circle.join(" -> "));
             }
         }
     }
     none(findings);
+}
+
+/// The two rooms of one floor between which an arrow from a file to another
+/// leads; None if one of them is above the other.
+fn rooms(from: &str, to: &str) -> Option<(String, String)> {
+    let (from, to): (Vec<&str>, Vec<&str>) = (from.split("::").collect(), to.split("::").collect());
+    let differ = from.iter().zip(&to).position(|(one, other)| one != other)?;
+    Some((from[..=differ].join("::"), to[..=differ].join("::")))
+}
+
+/// What a module shows as its own and is made elsewhere, with the path that it
+/// has there.
+fn names_shown(sources: &[Source]) -> BTreeMap<String, String> {
+    let mut shown = BTreeMap::new();
+    for source in sources {
+        let (module, code) = (source.module_path(), source.code());
+        for (at, _) in code.match_indices("use ") {
+            let before = code[..at].rsplit('\n').next().unwrap_or_default().trim();
+            let Some(end) = code[at..].find(';').filter(|_| before.starts_with("pub")) else {
+                continue;
+            };
+            for path in paths_used(&code[at..at + end], &module) {
+                let name = path.rsplit("::").next().expect("a name");
+                shown.insert(format!("{module}::{name}"), path);
+            }
+        }
+    }
+    shown
+}
+
+/// The module in which that is made which a path names.
+fn module_of(
+    path: &str,
+    modules: &BTreeSet<String>,
+    shown: &BTreeMap<String, String>,
+) -> Option<String> {
+    let words: Vec<&str> = path.split("::").collect();
+    let starts = (1..=words.len()).rev().map(|count| words[..count].join("::"));
+    for start in starts {
+        if modules.contains(&start) {
+            return Some(start);
+        }
+        if let Some(made) = shown.get(&start) {
+            return module_of(made, modules, shown);
+        }
+    }
+    None
 }
 
 /// The shortest way along the arrows from a module to itself.
@@ -285,35 +324,44 @@ fn way_back(start: &str, arrows: &BTreeMap<String, BTreeSet<String>>) -> Option<
     None
 }
 
-/// The paths below `crate` that the code of a module names in its `use` lines:
-/// by `crate::`, `super::` and `self::`, groups taken apart.
+/// The paths below `crate` that the code of a module names, in its `use` lines
+/// and elsewhere: by `crate::`, `super::` and `self::`, groups taken apart.
 fn paths_used(code: &str, module: &str) -> Vec<String> {
     let mut paths = Vec::new();
-    for (at, _) in code.match_indices("use ") {
-        let before = code[..at].rsplit('\n').next().unwrap_or_default().trim();
-        let is_use = ["", "pub", "pub(super)", "pub(crate)"].contains(&before);
-        let Some(end) = code[at..].find(';').filter(|_| is_use) else { continue };
-        let text: String = code[at + 4..at + end].split_whitespace().collect();
-        for path in without_groups(&text) {
-            let mut above: Vec<&str> = module.split("::").collect();
-            let mut rest = path.as_str();
-            if let Some(below) = rest.strip_prefix("crate::") {
-                paths.push(below.to_owned());
+    for start in ["crate::", "super::", "self::"] {
+        for (at, _) in code.match_indices(start) {
+            let is_part = |letter: char| letter.is_alphanumeric() || "_:".contains(letter);
+            if code[..at].ends_with(is_part) {
                 continue;
             }
-            if let Some(below) = rest.strip_prefix("self::") {
-                rest = below;
-            } else if !rest.starts_with("super::") {
-                continue;
+            let end = code[at..].find(|letter| !is_part(letter)).map_or(code.len(), |end| at + end);
+            let mut text = code[at..end].to_owned();
+            if code[end..].starts_with('{') && text.ends_with("::") {
+                text.push_str(&format!("{{{}}}", between(&code[end..], '{', '}')));
             }
-            while let Some(below) = rest.strip_prefix("super::") {
-                above.pop();
-                rest = below;
+            for path in without_groups(&text) {
+                // `a as b` is a, and `a::{self}` too.
+                let path = path.split(" as ").next().expect("a path");
+                let path: String = path.split_whitespace().collect();
+                paths.push(below_crate(path.trim_end_matches("::self"), module));
             }
-            paths.push([above, vec![rest]].concat().join("::"));
         }
     }
     paths
+}
+
+/// A path that begins with `crate`, `super` or `self`, as seen from the crate.
+fn below_crate(path: &str, module: &str) -> String {
+    if let Some(path) = path.strip_prefix("crate::") {
+        return path.to_owned();
+    }
+    let mut above: Vec<&str> = module.split("::").collect();
+    let mut rest = path.strip_prefix("self::").unwrap_or(path);
+    while let Some(below) = rest.strip_prefix("super::") {
+        above.pop();
+        rest = below;
+    }
+    [above, vec![rest]].concat().join("::")
 }
 
 /// `a::{b, c::d}` as `a::b` and `a::c::d`.
@@ -329,13 +377,8 @@ fn without_groups(path: &str) -> Vec<String> {
             _ => parts.last_mut().expect("one").push(letter),
         }
     }
-    parts.iter().flat_map(|part| without_groups(&format!("{before}{part}"))).collect()
-}
-
-/// The module that a path leads into.
-fn longest_module(path: &str, modules: &BTreeSet<String>) -> Option<String> {
-    let words: Vec<&str> = path.split("::").collect();
-    (1..=words.len()).rev().map(|count| words[..count].join("::")).find(|m| modules.contains(m))
+    let parts = parts.iter().map(|part| part.trim()).filter(|part| !part.is_empty());
+    parts.flat_map(|part| without_groups(&format!("{before}{part}"))).collect()
 }
 
 /// What a callback may call outside of the guard: what cannot panic, and what
@@ -496,8 +539,23 @@ fn let_chains(code: &str) -> Vec<usize> {
 
 #[test]
 fn the_rules_see_what_they_should() {
-    let used = "use crate::{a::b, c};\nuse super::{d, super::e};\nuse self::f::G;\nuse std::fs;";
-    assert_eq!(paths_used(used, "m::n"), ["a::b", "c", "m::d", "e", "m::n::f::G"]);
+    let used = "use crate::{a::b as x, c};\nuse super::{d, e};\nuse self::f::G;\n\
+                use std::fs;\nfn f() { crate::h::i(); super::j::{self} }";
+    let mut paths = paths_used(used, "m::n");
+    paths.sort();
+    assert_eq!(paths, ["a::b", "c", "h::i", "m::d", "m::e", "m::j", "m::n::f::G"]);
+    assert_eq!(rooms("a::b::c", "a::d::e"), Some(("a::b".to_owned(), "a::d".to_owned())));
+    assert_eq!(rooms("a::b", "a"), None);
+    let source = |path: &str, text: &str| Source { path: path.to_owned(), text: text.to_owned() };
+    let sources = [
+        source("a/mod.rs", "pub use self::b::{C, D};"),
+        source("f.rs", "pub use crate::a::C;\nuse crate::a::E;"),
+    ];
+    let shown = names_shown(&sources);
+    let modules = ["a", "a::b", "f"].map(str::to_owned).into();
+    assert_eq!(module_of("f::C", &modules, &shown).as_deref(), Some("a::b"));
+    assert_eq!(module_of("f::E", &modules, &shown).as_deref(), Some("f"));
+    assert_eq!(module_of("a::X", &modules, &shown).as_deref(), Some("a"));
     let arrow = |from: &str, to: &str| (from.to_owned(), BTreeSet::from([to.to_owned()]));
     let arrows =
         BTreeMap::from([arrow("a", "b"), arrow("b", "c"), arrow("c", "a"), arrow("d", "a")]);
