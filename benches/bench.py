@@ -1,175 +1,32 @@
 """End to end, beside libsql's own client, in one run: bench.py [CASE ...]
 
-Every case starts its own sqld, runs both in turn several times, and adds rows
+Every case starts its own sqld, runs both several times in turn, and adds rows
 to one table of medians (with their range) and ratios. `--large` adds the case
-of a gigabyte. Timings differ from machine to machine; the ratios are what
-counts.
+of a gigabyte, `--vs LIBRARY` another build of the extension beside this one.
+Timings differ from machine to machine; the ratios are what counts.
 """
 
+import argparse
 import contextlib
 import os
-import subprocess
-import sys
-import tempfile
 import time
 
+import first_sync
+import footprint
+import support
 from support import (
     EXTENSION,
     ROOT,
-    TURSODB,
+    TABLE,
     Link,
     Sqld,
-    Table,
-    Turso,
     child,
+    fill,
     follower,
     median,
     percentile,
-    spread,
+    ratio,
 )
-
-ROUNDS = 5
-TABLE = Table()
-
-
-def fill(sqld, megabytes, per_transaction=5):
-    """About so many MB of pages: rows of 4000 bytes fill a page each."""
-    sqld.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, x)")
-    rows = per_transaction * 250
-    for _ in range(megabytes // per_transaction):
-        sqld.execute(
-            f"WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < {rows}) "
-            "INSERT INTO t(x) SELECT randomblob(4000) FROM c"
-        )
-
-
-def compare_first_sync(name, sqld, rounds=ROUNDS, floor=None, peer="libsql", work="first_sync_peer"):
-    ours, peers, floors = [], [], []
-    for _ in range(rounds):
-        ours.append(child("first_sync", sqld.url))
-        peers.append(child(work, sqld.url))
-        assert ours[-1]["rows"] == peers[-1]["rows"]
-        if floor:
-            floors.append(floor())
-    seconds = [run["seconds"] for run in ours], [run["seconds"] for run in peers]
-    TABLE.add(name, spread(seconds[0]), f"{peer} " + spread(seconds[1]), ratio(seconds[1], seconds[0]), "faster")
-    if floors:
-        TABLE.add(name, spread(seconds[0]), "curl + fsync " + spread(floors), ratio(seconds[0], floors), "of the floor")
-    peak = [run["peak_mb"] for run in ours], [run["peak_mb"] for run in peers]
-    TABLE.add("— peak memory", spread(peak[0], "MB", 0), f"{peer} " + spread(peak[1], "MB", 0), ratio(peak[1], peak[0]), "with Python's own")
-    wal = max(run["wal_mb"] for run in ours), max(run["wal_mb"] for run in peers)
-    TABLE.add("— -wal left", f"{wal[0]:.1f} MB", f"{peer} {wal[1]:.1f} MB", "", f"database {ours[0]['db_mb']:.0f} MB")
-
-
-def ratio(larger, smaller):
-    return f"{median(larger) / median(smaller):.1f}x"
-
-
-def bootstrap_log():
-    """A fresh log that holds every page about once."""
-    sqld = Sqld("--max-log-size", "100000")
-    fill(sqld, 100)
-    compare_first_sync("first sync, 100 MB, fresh log", sqld, floor=curl_floor(sqld))
-    sqld.close()
-
-
-def curl_floor(sqld):
-    """The same frames by curl into a file, with fsync: the session and the
-    offsets are found beforehand, so that each frame comes once."""
-    from frames import plan
-
-    requests = plan(sqld.url)
-
-    def run():
-        with tempfile.TemporaryDirectory() as folder:
-            config = os.path.join(folder, "config")
-            with open(config, "w") as file:
-                for i, (headers, body) in enumerate(requests):
-                    path = os.path.join(folder, f"body{i}")
-                    with open(path, "wb") as message:
-                        message.write(body)
-                    file.write("next\n" if i else "")
-                    file.write(f'url = "{sqld.url}/wal_log.ReplicationLog/BatchLogEntries"\n')
-                    for header in headers:
-                        file.write(f'header = "{header}"\n')
-                    file.write(f'data-binary = "@{path}"\noutput = "{folder}/out{i}"\nsilent\n')
-            start = time.perf_counter()
-            subprocess.run(["curl", "-K", config], check=True)
-            for i in range(len(requests)):
-                with open(f"{folder}/out{i}", "rb") as file:
-                    os.fsync(file.fileno())
-            return time.perf_counter() - start
-
-    return run
-
-
-def bootstrap_default():
-    """A server with its default options, which has compacted its log."""
-    sqld = Sqld()
-    fill(sqld, 100)
-    time.sleep(3)
-    compare_first_sync("first sync, 100 MB, server defaults", sqld)
-    sqld.close()
-
-
-def bootstrap_indexed():
-    """10 MB with indexes, whose log holds the pages many times."""
-    sqld = Sqld("--max-log-size", "100000")
-    sqld.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, x, y)", "CREATE INDEX tx ON t(x)", "CREATE INDEX ty ON t(y)")
-    while sqld.frame_no() * 4120 < 90e6:
-        sqld.execute(
-            "WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 500) "
-            "INSERT INTO t(x, y) SELECT hex(randomblob(12)), random() FROM c"
-        )
-    compare_first_sync("first sync, indexed, log of 90 MB", sqld)
-    sqld.close()
-
-
-def bootstrap_turso():
-    """100 MB from Turso's own sync server, beside Turso's own client."""
-    if not os.path.exists(TURSODB):
-        print("  skipped: Turso's server is not installed, which needs node")
-        return
-    turso = Turso()
-    turso.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, x)")
-    for _ in range(20):
-        turso.execute("INSERT INTO t(x) SELECT randomblob(4000) FROM generate_series(1, 1250)")
-    compare_first_sync("first sync, 100 MB, Turso's server", turso, peer="pyturso", work="first_sync_turso_peer")
-    turso.close()
-
-
-def bootstrap_large():
-    """A gigabyte, alone: memory stays flat."""
-    sqld = Sqld("--max-log-size", "100000")
-    fill(sqld, 1100)  # Beyond the lock page, which is at 1 GiB.
-    runs = [child("first_sync", sqld.url) for _ in range(2)]
-    seconds = [run["seconds"] for run in runs]
-    TABLE.add("first sync, 1.1 GB, fresh log", spread(seconds), "–", f"{runs[0]['db_mb'] / median(seconds):.0f} MB/s", f"peak {max(run['peak_mb'] for run in runs):.0f} MB")
-    sqld.close()
-
-
-def growth():
-    """Time and memory of a first sync against the size."""
-    for megabytes in (1, 10, 100):
-        sqld = Sqld("--max-log-size", "100000")
-        fill(sqld, megabytes, 1)
-        runs = [child("first_sync", sqld.url) for _ in range(3)]
-        seconds = [run["seconds"] for run in runs]
-        TABLE.add(f"first sync, {megabytes} MB", spread(seconds, digits=3), "–", f"{megabytes * 1.03 / median(seconds):.0f} MB/s", f"peak {max(run['peak_mb'] for run in runs):.0f} MB")
-        sqld.close()
-
-
-def in_memory():
-    """First syncs without a file beside those into one, each in turn."""
-    for megabytes in (1, 10, 100):
-        sqld = Sqld("--max-log-size", "100000")
-        fill(sqld, megabytes, 1)
-        memory, file = [], []
-        for _ in range(ROUNDS):
-            memory.append(child("first_sync_in_memory", sqld.url)["seconds"])
-            file.append(child("first_sync", sqld.url)["seconds"])
-        TABLE.add(f"first sync in memory, {megabytes} MB", spread(memory, digits=3), "a file " + spread(file, digits=3), f"{median(memory) / median(file):.2f}x", "")
-        sqld.close()
 
 
 def catch_up():
@@ -182,6 +39,10 @@ def catch_up():
     )
     work = [f"UPDATE counters SET v = {i}" for i in range(80)]
     run = child("catch_up", sqld.url, primary=sqld.url, statements=work)
+    if support.BEFORE:
+        before = child("catch_up", sqld.url, primary=sqld.url, statements=work, extension=support.BEFORE)
+        pace = run["seconds"] / run["frames_synced"], before["seconds"] / before["frames_synced"]
+        TABLE.add("— before", f"{run['seconds']:.2f} s", f"before {before['seconds']:.2f} s", f"{pace[1] / pace[0]:.1f}x", "faster, a frame")
     TABLE.add(
         f"catch-up, {run['frames_synced']} frames",
         f"{run['seconds']:.2f} s",
@@ -199,9 +60,13 @@ def latency():
     sqld.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, x)")
     runs = [(child("latencies", sqld.url, primary=sqld.url, count=300), child("latencies_peer", sqld.url, primary=sqld.url, count=300)) for _ in range(3)]
     live = child("latencies", sqld.url, primary=sqld.url, count=300, options='{"live": true}')
+    before = [child("latencies", sqld.url, primary=sqld.url, count=300, extension=support.BEFORE) for _ in range(3 if support.BEFORE else 0)]
     for key, name in (("nothing", "sync, nothing new"), ("row", "sync of one row"), ("own", "own write, readable")):
         ours, peers = ([time for run in runs for time in run[side][key]] for side in (0, 1))
         TABLE.add(name + ", p50", f"{median(ours) * 1e3:.2f} ms", f"libsql {median(peers) * 1e3:.2f} ms", ratio(peers, ours), "faster")
+        if before:
+            olds = [time for run in before for time in run[key]]
+            TABLE.add("— before", f"{median(ours) * 1e3:.2f} ms", f"before {median(olds) * 1e3:.2f} ms", f"{median(olds) / median(ours):.2f}x", "faster")
         TABLE.add("— p99", f"{percentile(ours, 0.99) * 1e3:.2f} ms", f"libsql {percentile(peers, 0.99) * 1e3:.2f} ms")
     TABLE.add("own write while live, p50", f"{median(live['own']) * 1e3:.2f} ms", "–", "", f"p99 {percentile(live['own'], 0.99) * 1e3:.2f} ms")
     sqld.close()
@@ -285,19 +150,42 @@ def scale():
     sqld.close()
 
 
-CASES = [bootstrap_log, bootstrap_default, bootstrap_indexed, bootstrap_turso, growth, in_memory, catch_up, latency, round_trips, point_select, lag, flood, scale]
+CASES = [
+    first_sync.first_sync_log,
+    first_sync.first_sync_snapshot,
+    first_sync.first_sync_indexed,
+    first_sync.first_sync_links,
+    first_sync.first_sync_turso,
+    first_sync.growth,
+    first_sync.in_memory,
+    catch_up,
+    latency,
+    round_trips,
+    point_select,
+    lag,
+    flood,
+    scale,
+    footprint.connections,
+    footprint.live_replicas,
+]
 
 
 def main():
-    names = [argument for argument in sys.argv[1:] if not argument.startswith("-")]
-    cases = CASES + ([bootstrap_large] if "--large" in sys.argv else [])
+    parser = argparse.ArgumentParser()
+    parser.add_argument("cases", nargs="*")
+    parser.add_argument("--large", action="store_true")
+    parser.add_argument("--vs", metavar="LIBRARY")
+    arguments = parser.parse_args()
+    if arguments.vs:
+        support.BEFORE = os.path.abspath(arguments.vs)
+    cases = CASES + ([first_sync.first_sync_large] if arguments.large else [])
     print(f"extension {EXTENSION}, {os.cpu_count()} cores")
     for case in cases:
-        if not names or case.__name__ in names:
+        if not arguments.cases or case.__name__ in arguments.cases:
             print(f"{case.__name__}: {case.__doc__.splitlines()[0]}", flush=True)
             case()
+            TABLE.save(os.path.join(ROOT, "target", "bench.json"))
     TABLE.show()
-    TABLE.save(os.path.join(ROOT, "target", "bench.json"))
 
 
 main()

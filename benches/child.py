@@ -4,6 +4,7 @@ Prints a JSON object: seconds, peak_mb (of this process), and what else the
 work reports. The peer is libsql's own client through its Python package.
 """
 
+import contextlib
 import json
 import os
 import resource
@@ -64,11 +65,12 @@ def timed(call, count, between=lambda: None):
 def first_sync():
     import apsw  # noqa: F401  The interpreter's own start is not counted.
 
+    connection = open_replica(attach=False)
     start = time.perf_counter()
-    connection = open_replica()
+    answer = connection.execute("SELECT replica_attach(?, NULL)", (OPTIONS["url"],)).fetchone()[0]
     seconds = time.perf_counter() - start
     rows = connection.execute("SELECT count(*) FROM t").fetchone()[0]
-    report(seconds, rows=rows)
+    report(seconds, rows=rows, snapshot=json.loads(answer)["snapshot"])
 
 
 def first_sync_in_memory():
@@ -251,6 +253,64 @@ def follow():
     print("ready", flush=True)
     sys.stdin.read()
     connection.close()
+
+
+def footprint():
+    """Descriptors by kind, threads and resident memory of this process."""
+    links = []
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            links.append(os.readlink(f"/proc/self/fd/{name}"))
+    with open("/proc/self/status") as status:
+        fields = dict(line.split(":", 1) for line in status)
+    return {
+        "sockets": sum(link.startswith("socket:") for link in links),
+        "descriptors": len(links),
+        "threads": int(fields["Threads"]),
+        "memory_mb": int(fields["VmRSS"].split()[0]) / 1024,
+    }
+
+
+def grown(before):
+    return {name: value - before[name] for name, value in footprint().items()}
+
+
+def many_connections():
+    """Connections to one file, each of which writes once; a minute later."""
+    before = footprint()
+    connections = [open_replica(options=OPTIONS["options"]) for _ in range(OPTIONS["count"])]
+    for connection in connections:
+        connection.execute("SELECT replica_write('INSERT INTO t(x) VALUES (1)')").fetchall()
+    time.sleep(60)
+    more = grown(before)
+    # The host's own: the database and its log.
+    each = more.pop("descriptors") / len(connections) - 2
+    report(60, **more, descriptors=each)
+
+
+def many_replicas():
+    """A live replica of each namespace, which a write reaches everywhere."""
+    from footprint import execute_in
+
+    highest = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (highest, highest))
+    names = [f"n{number}" for number in range(OPTIONS["count"])]
+    before, connections = footprint(), []
+    for name in names:
+        options = json.dumps({"live": True, "namespace": name})
+        connections.append(open_replica(f"{PATH}-{name}", options))
+    time.sleep(10)
+    more = grown(before)
+    used = time.process_time()
+    time.sleep(10)
+    processor = (time.process_time() - used) / 10
+    for name in names:
+        execute_in(OPTIONS["url"], name, "INSERT INTO t(x) VALUES (1)")
+    start = time.perf_counter()
+    for connection in connections:
+        while not connection.execute("SELECT count(*) FROM t").fetchone()[0]:
+            time.sleep(0.01)
+    report(20, **more, processor=processor, fresh_seconds=time.perf_counter() - start)
 
 
 globals()[sys.argv[1]]()

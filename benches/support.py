@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import random
 import shutil
 import socket
 import statistics
@@ -18,6 +19,9 @@ SQLD = os.environ.get("SQLD", os.path.join(ROOT, ".tools", "sqld"))
 TURSODB = os.environ.get("TURSODB", os.path.join(ROOT, ".tools", "tursodb"))
 EXTENSION = os.environ.get("REPLICA_EXTENSION", os.path.join(ROOT, "dist", "replica.so"))
 CHILD = os.path.join(ROOT, "benches", "child.py")
+# Another build to be measured beside this one, if one was given.
+BEFORE = None
+ROUNDS = 5
 
 
 def free_port():
@@ -120,11 +124,14 @@ class Link:
 
     Simulated: real bytes over loopback, the delay is ours. The kernel still
     accepts connections at once, so they are counted (`connections`) and
-    reported beside the round trips.
+    reported beside the round trips. With `megabits`, all its connections share
+    that many a second from the server.
     """
 
-    def __init__(self, port, round_trip):
+    def __init__(self, port, round_trip, megabits=None):
         self.target, self.delay = port, round_trip / 2
+        self.seconds_a_byte = 8 / (megabits * 1e6) if megabits else 0
+        self.free_at, self.turn = 0, threading.Lock()
         self.connections = 0
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
@@ -137,10 +144,17 @@ class Link:
             server = socket.create_connection(("127.0.0.1", self.target))
             for end in (client, server):
                 end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            for pair in ((client, server), (server, client)):
-                threading.Thread(target=self._pass, args=pair, daemon=True).start()
+            for way in ((client, server, 0), (server, client, self.seconds_a_byte)):
+                threading.Thread(target=self._pass, args=way, daemon=True).start()
 
-    def _pass(self, source, sink):
+    def _take_turn(self, seconds):
+        """Waits until the wire has had the time for it, after all before."""
+        with self.turn:
+            self.free_at = max(self.free_at, time.monotonic()) + seconds
+            free_at = self.free_at
+        time.sleep(max(0, free_at - time.monotonic()))
+
+    def _pass(self, source, sink, seconds_a_byte):
         waiting, ready = [], threading.Condition()
 
         def write():
@@ -165,6 +179,8 @@ class Link:
                 data = source.recv(1 << 16)
             except OSError:
                 data = b""
+            if seconds_a_byte:
+                self._take_turn(len(data) * seconds_a_byte)
             with ready:
                 waiting.append((time.monotonic() + self.delay, data))
                 ready.notify()
@@ -204,6 +220,23 @@ def follower(url):
         process.stdin.close()
         process.wait(10)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def fill(sqld, megabytes, per_transaction=5):
+    """About so many MB of pages: rows of 4000 bytes fill a page each."""
+    sqld.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, x)")
+    rows = int(per_transaction * 250)
+    for _ in range(round(megabytes / per_transaction)):
+        sqld.execute(
+            f"WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < {rows}) "
+            "INSERT INTO t(x) SELECT randomblob(4000) FROM c"
+        )
+
+
+def shuffled(values):
+    values = list(values)
+    random.shuffle(values)
+    return values
 
 
 def median(values):
@@ -247,3 +280,10 @@ def spread(values, unit="s", digits=2):
     """Median and the range around it."""
     low, middle, high = min(values), median(values), max(values)
     return f"{middle:.{digits}f} {unit} ({low:.{digits}f}–{high:.{digits}f})"
+
+
+def ratio(larger, smaller):
+    return f"{median(larger) / median(smaller):.1f}x"
+
+
+TABLE = Table()
