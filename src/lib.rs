@@ -2,11 +2,16 @@
 //! of a stock SQLite connection an embedded replica of a libSQL primary.
 //!
 //! ```text
-//! lib -> surface -> replica -> primary -> proto -> sqltext
-//!                   replica -> store -> wal
+//! lib -> surface -> replica -> sync -> primary -> proto -> sqltext
+//!                   replica -> credentials, sidecar
+//!                              sync -> store -> wal
+//!                              sidecar -> primary, store
+//!                              credentials -> primary
 //!                   replica, store -> schema -> sqltext
-//!                   replica, primary -> thread
-//!        surface, replica, store -> host ;  store -> fault -> host
+//!                   sync, primary -> thread
+//!        surface, replica, sync, credentials -> options
+//!        surface, replica, sync, sidecar, store -> host
+//!        store, sidecar -> fault -> host
 //!        the ground floor, which everything may use:
 //!        code, error, units, position, patience, change
 //! ```
@@ -16,18 +21,22 @@
 
 pub mod change;
 pub mod code;
+mod credentials;
 pub mod error;
 pub mod fault;
 pub mod host;
+pub mod options;
 pub mod patience;
 pub mod position;
 pub mod primary;
 pub mod proto;
 pub mod replica;
 pub mod schema;
+mod sidecar;
 pub mod sqltext;
 pub mod store;
 pub mod surface;
+mod sync;
 mod thread;
 pub mod units;
 pub mod wal;

@@ -4,17 +4,17 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use super::Replica;
-use super::credentials::Credentials;
-use super::options::{Options, SyncOptions};
-use super::sidecar::{Followed, Sidecar};
-use super::sync::Syncer;
-use super::worker::{Schedule, Worker};
 use super::writes::OwnWrites;
+use crate::credentials::{self, Credentials};
 use crate::error::{Error, Kind, Result};
 use crate::host::{HostDb, fitness};
+use crate::options::{Options, SyncOptions};
 use crate::patience::Patience;
 use crate::primary::{ConnectOptions, Endpoint, Notebook as _, Primary};
+use crate::sidecar::{Followed, Sidecar};
 use crate::store::file::{Contents, ReplicaFile};
+use crate::sync::Syncer;
+use crate::sync::worker::{Schedule, Worker};
 use crate::thread::closing_flag;
 use crate::units::{PAGE_SIZE, PageNo};
 
@@ -73,7 +73,7 @@ impl Replica {
             namespace: options.namespace.clone(),
             ca_file: options.ca_file.clone(),
             max_answer: options.max_answer,
-            encryption_key: super::credentials::encryption_key(&endpoint, &options)?,
+            encryption_key: credentials::encryption_key(&endpoint, &options)?,
         };
         let protocol = options.protocol.as_deref().unwrap_or("auto");
         let followed =

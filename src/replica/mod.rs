@@ -1,43 +1,32 @@
 //! The replica of one file: attach, sync, write, status, detach.
 //!
-//! `attach` opens it; `sync` and `writes` bring the primary's pages to the
-//! `store`, which puts them into the file by one draft at a time. Nothing
-//! here knows a wire format.
+//! `attach` opens it, `writes` sends work up and waits for what comes of it.
+//! How pages come down is in `sync`. Nothing here knows a wire format.
 
 mod attach;
-mod credentials;
-mod follow;
-pub mod options;
-mod progress;
 mod promote;
-mod reaper;
-mod report;
-mod sidecar;
 mod status;
-mod streams;
-mod sync;
 mod wait;
-mod worker;
 mod writes;
 
 use std::cell::RefCell;
 
-use self::options::{Options, SyncOptions};
-use self::sync::Syncer;
-use self::worker::Worker;
 use self::writes::{OpenState, OwnWrites};
+use crate::credentials;
 use crate::error::Result;
 use crate::host::HostDb;
+use crate::options::{Options, SyncOptions};
 use crate::primary::Endpoint;
+use crate::sync::Syncer;
+use crate::sync::worker::Worker;
 
 pub use self::attach::Request;
-pub use self::progress::{Progress, WatchedSync};
 pub use self::promote::PromoteReport;
-pub use self::report::SyncReport;
 pub use self::status::Status;
 pub use self::wait::Awaited;
 pub use self::writes::{Arrival, Batch, BatchReport, Described, WriteReport, split};
 pub use crate::primary::Mode;
+pub use crate::sync::{Progress, SyncReport, WatchedSync};
 
 /// The replica that a connection is attached to.
 pub struct Replica {
@@ -95,5 +84,10 @@ impl Replica {
     /// Brings the file to what the primary has now.
     pub fn sync(&self, options: SyncOptions) -> Result<SyncReport> {
         self.syncer.sync(options)
+    }
+
+    /// The same on a thread of its own, so that it can be watched.
+    pub fn watched_sync(&self, host: HostDb, options: SyncOptions) -> Result<WatchedSync> {
+        WatchedSync::start(&self.syncer, host, options)
     }
 }

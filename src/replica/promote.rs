@@ -3,10 +3,11 @@
 //! One commit like any other: it takes the stamp and the read-only mark off
 //! page 1. The primary is not asked and not told.
 
-use super::{Replica, sidecar};
+use super::Replica;
 use crate::error::Result;
 use crate::fault;
 use crate::position::Position;
+use crate::sidecar;
 use crate::store::file::ReplicaFile;
 use crate::wal::page1;
 

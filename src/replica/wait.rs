@@ -4,9 +4,9 @@
 use std::time::{Duration, Instant};
 
 use super::Replica;
-use super::sync::Syncer;
 use crate::error::{Error, Kind, Result};
 use crate::position::Position;
+use crate::sync::Syncer;
 use crate::units::FrameNo;
 
 /// What is waited for.

@@ -9,7 +9,7 @@ use crate::error::{Error, Kind, Result};
 use crate::host::memory::reopen::refresh as refresh_in_memory;
 use crate::host::value::{Argument, Output};
 use crate::host::{libversion, sourceid};
-use crate::replica::options::{Options, SyncOptions};
+use crate::options::{Options, SyncOptions};
 use crate::replica::{Mode, Replica, Request};
 use crate::sqltext::parameters::Arguments;
 

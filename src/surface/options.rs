@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Kind, Result};
-use crate::replica::options::{OnReset, Options, SyncOptions};
+use crate::options::{OnReset, Options, SyncOptions};
 use crate::units::MB;
 
 /// An option of the function whose options are an `O`.

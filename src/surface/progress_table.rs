@@ -8,7 +8,7 @@ use super::{Connection, options};
 use crate::error::Result;
 use crate::host::value::{Argument, Output};
 use crate::host::vtab::{Rows, Table};
-use crate::replica::options::SyncOptions;
+use crate::options::SyncOptions;
 use crate::replica::{Progress, WatchedSync};
 
 pub struct ProgressTable(pub Rc<Connection>);

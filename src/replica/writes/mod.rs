@@ -13,10 +13,10 @@ mod script;
 
 use crate::error::{Error, Kind, Result};
 use crate::host::statement_is_complete;
+use crate::options::SyncOptions;
 use crate::patience::Patience;
 use crate::primary::{Executed, Primary, Rows, Statement, StatementResult, Transaction};
 use crate::replica::Replica;
-use crate::replica::options::SyncOptions;
 use crate::sqltext::parameters::Arguments;
 use crate::sqltext::script::{cut, only, statements};
 use crate::sqltext::statement::Head;

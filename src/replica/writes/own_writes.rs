@@ -16,16 +16,16 @@ use parking_lot::Mutex;
 
 use super::Work;
 use crate::error::Result;
+use crate::options::SyncOptions;
 use crate::patience::Patience;
 use crate::position::{Fingerprint, Position};
 use crate::primary::Executed;
 use crate::replica::Replica;
-use crate::replica::follow::{Followed, Opened, open};
-use crate::replica::options::SyncOptions;
-use crate::replica::reaper;
-use crate::replica::streams::PROOF;
-use crate::replica::sync::Drained;
 use crate::replica::wait::{Awaited, Waited};
+use crate::sync::Drained;
+use crate::sync::follow::{Followed, Opened, open};
+use crate::sync::reaper;
+use crate::sync::streams::PROOF;
 use crate::thread::{Thread, closing_flag};
 use crate::units::FrameNo;
 

@@ -1,7 +1,8 @@
 //! Following the primary's stream: of the worker that keeps a file fresh, and
 //! of a connection that wants to see what it wrote.
 
-use super::sync::{Drained, Syncer, drain};
+use super::drain::{Drained, drain};
+use super::syncer::Syncer;
 use crate::error::Result;
 use crate::patience::Patience;
 use crate::position::Position;

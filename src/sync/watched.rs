@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
-use super::Replica;
-use super::options::SyncOptions;
 use super::report::SyncReport;
+use super::syncer::Syncer;
 use crate::error::{Error, Kind, Result};
 use crate::host::HostDb;
+use crate::options::SyncOptions;
 use crate::thread::{Thread, closing_flag};
 use crate::units::PAGE_SIZE;
 
@@ -43,24 +43,6 @@ pub struct WatchedSync {
     interrupted: Arc<dyn Fn() -> bool + Send + Sync>,
 }
 
-impl Replica {
-    /// Starts a sync with a connection of its own beside `host`.
-    pub fn watched_sync(&self, host: HostDb, options: SyncOptions) -> Result<WatchedSync> {
-        let (closing, cancelled) = closing_flag();
-        let mut syncer = self.syncer.beside(host, cancelled)?;
-        let (sender, reports) = sync_channel(64);
-        syncer.watch = Some(watch(sender));
-        let thread = Thread::start(move || syncer.sync(options))?;
-        Ok(WatchedSync {
-            reports,
-            closing,
-            thread: Some(thread),
-            started: Instant::now(),
-            interrupted: host.interrupted(),
-        })
-    }
-}
-
 /// What reports to `sender`, now and then. A reader that does not keep up
 /// misses some: the sync does not wait for it.
 fn watch(sender: SyncSender<Progress>) -> Box<dyn Fn(u64, Option<u64>) + Send> {
@@ -86,6 +68,22 @@ fn progress(phase: &'static str, done: u64, total: Option<u64>, started: Instant
 }
 
 impl WatchedSync {
+    /// Starts a sync with a connection of its own beside `host` and `syncer`.
+    pub fn start(syncer: &Syncer, host: HostDb, options: SyncOptions) -> Result<WatchedSync> {
+        let (closing, cancelled) = closing_flag();
+        let mut syncer = syncer.beside(host, cancelled)?;
+        let (sender, reports) = sync_channel(64);
+        syncer.watch = Some(watch(sender));
+        let thread = Thread::start(move || syncer.sync(options))?;
+        Ok(WatchedSync {
+            reports,
+            closing,
+            thread: Some(thread),
+            started: Instant::now(),
+            interrupted: host.interrupted(),
+        })
+    }
+
     /// The next report; the one of phase `done` is the last, then None.
     pub fn next_report(&mut self) -> Result<Option<Progress>> {
         loop {

@@ -9,8 +9,8 @@ use std::fs::{File, OpenOptions};
 use std::io::Read as _;
 use std::path::Path;
 
-use super::options::Options;
 use crate::error::{Error, Kind, Result};
+use crate::options::Options;
 use crate::primary::Endpoint;
 
 /// Tokens of the environment, the files that hold them instead, and the

@@ -5,27 +5,22 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use super::options::{OnReset, SyncOptions};
+use super::counters::Counters;
+use super::drain::{Drained, Watch, drain};
 use super::report::SyncReport;
-use super::status::Counters;
 use super::streams::Streams;
 use crate::error::{Error, Kind, Result};
 use crate::host::{HostDb, threadsafe};
+use crate::options::{OnReset, SyncOptions};
 use crate::patience::{Cancelled, Patience};
 use crate::position::Position;
-use crate::primary::{Begin, Feed, Next, Primary, Until};
+use crate::primary::{Begin, Primary, Until};
 use crate::store::assembly::{Assembly, Base, Taken, overtaken};
 use crate::store::file::ReplicaFile;
 
 /// How often a pull starts over because another process changed the file's
 /// history meanwhile.
 const ATTEMPTS: usize = 5;
-
-/// Who watches a sync is told of it after so many changes.
-const CHANGES_PER_REPORT: u32 = 256;
-
-/// Is told how far a pull is: frames that came, and all there are to come.
-pub type Watch = Box<dyn Fn(u64, Option<u64>) + Send>;
 
 /// What brings a primary's pages into a file: of the connection that is
 /// attached, and one more of its worker.
@@ -232,47 +227,4 @@ enum Outcome {
     Done,
     /// From where the file is then; the error, if that does not help.
     StartOver(Error),
-}
-
-/// How the way from a feed into the file ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Drained {
-    /// The file has come to a position that is enough.
-    Enough,
-    /// The feed is silent.
-    Idle,
-    /// The feed has brought all it had.
-    End,
-    /// Another process put the file into another history.
-    Overtaken,
-}
-
-/// Hands on each change of `feed` to the file: the one way down, of every sync,
-/// every stream and every write that comes back.
-pub fn drain(
-    feed: &mut dyn Feed,
-    into: &mut Assembly<'_>,
-    patience: &Patience,
-    watch: Option<&Watch>,
-    enough: impl Fn(Position) -> bool,
-) -> Result<Drained> {
-    let mut changes = 0_u32;
-    loop {
-        let taken = match feed.next(patience)? {
-            Next::Change(change) => into.take(change)?,
-            Next::Idle => return Ok(Drained::Idle),
-            Next::End => return Ok(Drained::End),
-        };
-        match taken {
-            Taken::More => {}
-            Taken::Published(position) if enough(position) => return Ok(Drained::Enough),
-            Taken::Published(_) => {}
-            Taken::Overtaken => return Ok(Drained::Overtaken),
-        }
-        changes = changes.wrapping_add(1);
-        if let (Some(watch), 0) = (watch, changes % CHANGES_PER_REPORT) {
-            let tally = feed.tally();
-            watch(tally.frames, tally.total);
-        }
-    }
 }

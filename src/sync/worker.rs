@@ -5,14 +5,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
+use super::counters::WorkerState;
+use super::drain::Drained;
 use super::follow::{Followed, Opened};
-use super::options::SyncOptions;
-use super::status::WorkerState;
 use super::streams::{HELD_BACK, PROOF};
-use super::sync::{Drained, Syncer};
+use super::syncer::Syncer;
 use crate::error::{Error, Kind, Result};
 use crate::host::guard::guard;
 use crate::host::{log_error, random_u32};
+use crate::options::SyncOptions;
 use crate::patience::Patience;
 use crate::position::Position;
 use crate::thread::Thread;
