@@ -13,7 +13,7 @@
 //!        surface, replica, sync, sidecar, store -> host
 //!        store, sidecar -> fault -> host
 //!        the ground floor, which everything may use:
-//!        code, error, units, position, patience, change
+//!        code, error, units, position, patience, change, write_id
 //! ```
 
 #![deny(unsafe_code)]
@@ -40,6 +40,7 @@ mod sync;
 mod thread;
 pub mod units;
 pub mod wal;
+pub mod write_id;
 
 #[allow(unsafe_code, reason = "the entry points are exported under names that C knows")]
 mod entry_points {

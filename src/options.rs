@@ -58,6 +58,9 @@ pub struct Options {
     pub local_transactions: bool,
     /// The name under which a database in memory is shared in the process.
     pub share: Option<String>,
+    /// Each write leaves an id on the primary, by which a lost answer is found
+    /// again.
+    pub exactly_once: bool,
 }
 
 impl Default for Options {
@@ -85,6 +88,7 @@ impl Default for Options {
             integers_as_text: false,
             local_transactions: true,
             share: None,
+            exactly_once: false,
         }
     }
 }

@@ -60,6 +60,11 @@ fn operating() {
 }
 
 #[test]
+fn offline() {
+    run("docs/offline.md");
+}
+
+#[test]
 fn security() {
     run("SECURITY.md");
 }

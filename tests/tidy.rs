@@ -48,10 +48,11 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("position", &[]),
     ("patience", &[]),
     ("change", &[]),
+    ("write_id", &[]),
 ];
 
 /// What every floor stands on.
-const GROUND: &[&str] = &["code", "error", "units", "position", "patience", "change"];
+const GROUND: &[&str] = &["code", "error", "units", "position", "patience", "change", "write_id"];
 
 /// What only some files may mention: the word, those files (or folders, with a
 /// `/`), and why.

@@ -166,6 +166,11 @@ pub fn random_u32() -> u32 {
     u32::from_ne_bytes(bytes)
 }
 
+/// A name that nobody else has: 128 random bits, in 32 hex digits.
+pub fn random_name() -> String {
+    (0..4).map(|_| format!("{:08x}", random_u32())).collect()
+}
+
 /// Tells the host's error log (`sqlite3_config(SQLITE_CONFIG_LOG)`), which is
 /// nowhere unless the host asked for it.
 pub fn log_error(code: i32, message: &str) {

@@ -13,7 +13,8 @@ pub use self::detect::Primary;
 pub use self::link::ConnectOptions;
 pub use self::link::url::Endpoint;
 pub use self::pages::{Begin, Feed, Next, Tally, Until};
-pub use self::sql::{Executed, Mode, Sql, Transaction};
+pub use self::sql::{Attempt, Executed, Fate, Mode, Noted, Once, Sql, Transaction};
+pub use crate::proto::hrana::OnceWork;
 pub use crate::sqltext::statement::{Description, Row, Rows, Statement, StatementResult};
 
 /// What a primary wants to find again in a later process. Nothing of it is

@@ -15,9 +15,11 @@ mod json;
 mod json_answer;
 mod protobuf;
 mod protobuf_answer;
+mod recorded;
 mod steps;
 
 use self::budget::{Budget, Unread};
+pub use self::recorded::{Record, Work as OnceWork};
 pub use self::steps::lost as transaction_lost;
 use self::steps::{Condition, Layout, Steps};
 use crate::code;
@@ -70,8 +72,15 @@ pub enum Request<'a> {
     Sequence(&'a [Statement]),
     /// Says what a statement is, and does not run it.
     Describe(&'a str),
+    /// All or nothing, and at most once: see [`Record`].
+    Once {
+        work: OnceWork<'a>,
+        record: &'a Record,
+    },
     /// Ends the transaction of the stream.
     Commit,
+    /// The same, with a record of it.
+    CommitOnce(&'a Record),
     /// Does nothing, and tells the number of the last frame.
     Head,
     /// Ends the stream, and with it whatever transaction is open in it.
@@ -134,7 +143,9 @@ impl<'a> Request<'a> {
             Request::Query { statement, alone } => Wire::Batch(steps::query(statement, alone)?),
             Request::Sequence(statements) => Wire::Batch(steps::sequence(statements)),
             Request::Describe(sql) => Wire::Describe(sql),
+            Request::Once { work, record } => Wire::Batch(recorded::alone(work, record)?),
             Request::Commit => Wire::Batch(steps::commit()),
+            Request::CommitOnce(record) => Wire::Batch(recorded::commit(record)),
             Request::Head => Wire::Execute(Stmt::plain("SELECT 1")),
             Request::Close => Wire::Close,
         })
@@ -164,11 +175,13 @@ pub struct Response {
     pub frame_no: Option<u64>,
     /// Of `Describe`.
     pub description: Option<Description>,
+    /// Of a `Once` whose id was refused: what the primary knows of it.
+    pub recorded: Option<Vec<Vec<Value>>>,
 }
 
 impl Response {
     fn of(results: Vec<StatementResult>, frame_no: Option<u64>) -> Response {
-        Response { results, frame_no, description: None }
+        Response { results, frame_no, description: None, recorded: None }
     }
 }
 

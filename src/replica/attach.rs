@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use super::Replica;
-use super::writes::OwnWrites;
+use super::writes::{Ids, OwnWrites};
 use crate::credentials::{self, Credentials};
 use crate::error::{Error, Kind, Result};
 use crate::host::{HostDb, fitness};
@@ -114,6 +114,7 @@ impl Replica {
             _worker: worker,
             process: std::process::id(),
             open: RefCell::default(),
+            ids: Ids::default(),
         })
     }
 }

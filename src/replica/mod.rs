@@ -4,6 +4,7 @@
 //! How pages come down is in `sync`. Nothing here knows a wire format.
 
 mod attach;
+mod outcome;
 mod promote;
 mod status;
 mod wait;
@@ -11,7 +12,7 @@ mod writes;
 
 use std::cell::RefCell;
 
-use self::writes::{OpenState, OwnWrites};
+use self::writes::{Ids, OpenState, OwnWrites};
 use crate::credentials;
 use crate::error::Result;
 use crate::host::HostDb;
@@ -21,6 +22,7 @@ use crate::sync::Syncer;
 use crate::sync::worker::Worker;
 
 pub use self::attach::Request;
+pub use self::outcome::Outcome;
 pub use self::promote::PromoteReport;
 pub use self::status::Status;
 pub use self::wait::Awaited;
@@ -42,6 +44,8 @@ pub struct Replica {
     process: u32,
     /// The transaction that is open on the primary.
     open: RefCell<OpenState>,
+    /// What its writes are called, where that matters.
+    ids: Ids,
 }
 
 impl Replica {

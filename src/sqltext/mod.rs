@@ -3,6 +3,7 @@
 //!
 //! Everything here is pure, and nothing parses SQL further than its tokens.
 
+pub mod digest;
 pub mod parameters;
 pub mod script;
 pub mod statement;

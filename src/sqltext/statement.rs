@@ -109,6 +109,16 @@ impl<'a> Head<'a> {
         self.0.get(name).copied()
     }
 
+    /// Whether it is known to insert rows; behind a WITH it may do so unseen.
+    pub fn inserts(&self) -> bool {
+        self.is(0, "INSERT") || self.is(0, "REPLACE")
+    }
+
+    /// Whether it is known to do nothing but return rows.
+    pub fn only_reads(&self) -> bool {
+        ["SELECT", "VALUES", "EXPLAIN"].iter().any(|word| self.is(0, word))
+    }
+
     /// Whether it changes the schema.
     pub fn is_ddl(&self) -> bool {
         ["CREATE", "ALTER", "DROP"].iter().any(|word| self.is(0, word))

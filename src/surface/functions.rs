@@ -90,6 +90,13 @@ pub const ALL: &[Function] = &[
         body: migrate,
     },
     Function {
+        name: "replica_outcome",
+        arities: &[1],
+        effect: Effect::Writes,
+        once: false,
+        body: outcome,
+    },
+    Function {
         name: "replica_promote",
         arities: &[0],
         effect: Effect::Promotes,
@@ -287,12 +294,20 @@ fn write_args(connection: &Connection, args: &[Argument]) -> Result<Output> {
 
 /// `replica_write_many(list)`: several statements with arguments of their own,
 /// all or nothing, with a result for each. The list is JSON: of texts, or of
-/// `[text, args]`, or of `{"sql": text, "args": args}`.
+/// `[text, args]`, or of `{"sql": text, "args": args}`; or it stands as
+/// `statements` in an object, beside `exactly_once`.
 fn write_many(connection: &Connection, args: &[Argument]) -> Result<Output> {
-    let texts = statements_of(text("list", &args[0])?)?;
-    let report = connection.with_replica(|replica| replica.write_many(texts))?;
+    let (texts, once) = statements_of(text("list", &args[0])?)?;
+    let report = connection.with_replica(|replica| replica.write_many(texts, once))?;
     connection.host.refresh_schema();
     Ok(Output::Json(json::write_list(&report, connection.style())))
+}
+
+/// `replica_outcome(id)`: JSON, what became of a write whose answer was lost.
+fn outcome(connection: &Connection, args: &[Argument]) -> Result<Output> {
+    let id = text("id", &args[0])?;
+    let outcome = connection.with_replica(|replica| replica.outcome(id))?;
+    Ok(Output::Json(json::outcome(id, &outcome, connection.style())))
 }
 
 /// `replica_script(text)`: statement by statement, up to the first that fails.

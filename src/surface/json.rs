@@ -5,7 +5,9 @@ use serde_json::{Map, Value as Json, json};
 use crate::error::Error;
 use crate::position::Position;
 use crate::primary::{Description, StatementResult};
-use crate::replica::{Arrival, BatchReport, Described, PromoteReport, SyncReport, WriteReport};
+use crate::replica::{
+    Arrival, BatchReport, Described, Outcome, PromoteReport, SyncReport, WriteReport,
+};
 use crate::sqltext::value::Value;
 
 pub fn sync(report: &SyncReport) -> String {
@@ -55,23 +57,60 @@ impl Style {
 /// One statement: its result and how the write went in one object. Several:
 /// the results in a list.
 pub fn write(report: &WriteReport, style: Style) -> String {
+    let statement = |result| statement_of(report, result, style);
     let mut object = match report.results.as_slice() {
-        [result] => statement(result, style),
+        [result] => statement(result),
         results => {
-            let statement = |result| Json::Object(statement(result, style));
+            let statement = |result| Json::Object(statement(result));
             let list = results.iter().map(statement).collect();
             Map::from_iter([("results".to_owned(), Json::Array(list))])
         }
     };
     arrival(&mut object, &report.arrival);
+    recovered(&mut object, report.recovered);
+    Json::Object(object).to_string()
+}
+
+/// Results of which only what the primary has noted is known say so.
+fn recovered(object: &mut Map<String, Json>, recovered: bool) {
+    if recovered {
+        object.insert("recovered".to_owned(), json!(true));
+    }
+}
+
+fn statement_of(report: &WriteReport, result: &StatementResult, style: Style) -> Map<String, Json> {
+    let mut object = statement(result, style);
+    if report.recovered {
+        // What the statement returned was in the answer that is lost.
+        object.insert("columns".to_owned(), Json::Null);
+        object.insert("rows".to_owned(), Json::Null);
+    }
+    object
+}
+
+/// What became of a write.
+pub fn outcome(id: &str, outcome: &Outcome, style: Style) -> String {
+    let (name, noted) = match outcome {
+        Outcome::Committed(noted) => ("committed", Some(noted)),
+        Outcome::NotCommitted => ("not committed", None),
+        Outcome::Unknown => ("unknown", None),
+    };
+    let mut object =
+        Map::from_iter([("id".to_owned(), json!(id)), ("outcome".to_owned(), json!(name))]);
+    if let Some(noted) = noted {
+        object.insert("rows_affected".to_owned(), json!(noted.rows_affected));
+        object.insert("last_insert_rowid".to_owned(), style.rowid(noted.last_insert_rowid));
+    }
     Json::Object(object).to_string()
 }
 
 /// The results in a list, also where there is one only.
 pub fn write_list(report: &WriteReport, style: Style) -> String {
-    let results = report.results.iter().map(|result| Json::Object(statement(result, style)));
+    let statement = |result| Json::Object(statement_of(report, result, style));
+    let results = report.results.iter().map(statement);
     let mut object = Map::from_iter([("results".to_owned(), Json::Array(results.collect()))]);
     arrival(&mut object, &report.arrival);
+    recovered(&mut object, report.recovered);
     Json::Object(object).to_string()
 }
 
@@ -110,6 +149,7 @@ pub fn batch(report: &BatchReport, style: Style) -> String {
         ("last_insert_rowid".to_owned(), style.rowid(report.last_insert_rowid)),
     ]);
     arrival(&mut object, &report.arrival);
+    recovered(&mut object, report.recovered);
     Json::Object(object).to_string()
 }
 

@@ -169,6 +169,13 @@ pub const ATTACH: &[Known<Options>] = &[
                share one replica in memory",
         read: |options, value| set(&mut options.share, share(value).map(Some)),
     },
+    Known {
+        name: "exactly_once",
+        default: "false",
+        help: "true leaves the id of each write on the primary (table `_replica_writes`): after a \
+               lost answer the outcome is found out, and what has not happened is repeated",
+        read: |options, value| set(&mut options.exactly_once, boolean(value)),
+    },
 ];
 
 /// Those of one `replica_sync`; what is not given stays as the attach said.
@@ -351,7 +358,7 @@ mod tests {
             "on_reset": "error", "protocol": "sqld", "first_sync": false, "trusted_schema": true,
             "writes": false, "new_primary": true, "token_file": "/t", "token_over_http": true,
             "on_schema": "publish", "max_size": 0.5, "integers": "text",
-            "local_transactions": false, "share": "s"}"#;
+            "local_transactions": false, "share": "s", "exactly_once": true}"#;
         let expected = Options {
             sync_interval: Some(Duration::from_millis(500)),
             live: true,
@@ -375,6 +382,7 @@ mod tests {
             integers_as_text: true,
             local_transactions: false,
             share: Some("s".into()),
+            exactly_once: true,
         };
         assert_eq!(parse(ATTACH, json), Ok(expected));
         assert_eq!(parse(ATTACH, "{}"), Ok(Options::default()));

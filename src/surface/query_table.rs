@@ -77,7 +77,7 @@ impl WriteTable {
         let schema = format!(
             "CREATE TABLE x(row TEXT, rows_affected INTEGER, last_insert_rowid INTEGER, \
              frame_no INTEGER, position TEXT, synced INTEGER, sync_error TEXT, in_transaction INTEGER, \
-             columns TEXT, sql TEXT HIDDEN, args TEXT HIDDEN, {})",
+             recovered INTEGER, columns TEXT, sql TEXT HIDDEN, args TEXT HIDDEN, {})",
             column_names()
         );
         WriteTable { connection, schema }
@@ -94,7 +94,7 @@ impl Table for WriteTable {
     }
 
     fn visible_columns(&self) -> usize {
-        9
+        10
     }
 
     fn hidden_columns(&self) -> usize {
@@ -117,7 +117,7 @@ impl Table for WriteTable {
 /// The rows that came back, each with what the write did; one with nothing in
 /// it where none came.
 fn rows_of(report: WriteReport, style: json::Style) -> Box<dyn Rows> {
-    let WriteReport { results, arrival, .. } = report;
+    let WriteReport { results, arrival, recovered, .. } = report;
     let result = results.into_iter().next().unwrap_or_default();
     let number = |value: Option<u64>| value.and_then(|value| i64::try_from(value).ok()).into();
     let said = vec![
@@ -128,6 +128,7 @@ fn rows_of(report: WriteReport, style: json::Style) -> Box<dyn Rows> {
         Output::Integer(i64::from(arrival.synced)),
         arrival.sync_error.into(),
         Output::Integer(i64::from(arrival.in_transaction)),
+        Output::Integer(i64::from(recovered)),
         Output::Json(json::columns(&result.columns)),
     ];
     if result.rows.is_empty() {

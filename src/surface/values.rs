@@ -48,11 +48,33 @@ pub fn of_json(json: &Json) -> Result<Arguments> {
     }
 }
 
-/// A list of statements: texts, `[text, args]`, or `{"sql", "args"}`.
-pub fn statements_of(text: &str) -> Result<Vec<(String, Arguments)>> {
+/// Statements with arguments of their own.
+pub type Listed = Vec<(String, Arguments)>;
+
+/// A list of statements: texts, `[text, args]`, or `{"sql", "args"}`; alone, or
+/// in an object with what is to be done with them: whether they are to happen
+/// once, where it says so.
+pub fn statements_of(text: &str) -> Result<(Listed, Option<bool>)> {
     let bad = |text: String| Error::new(Kind::BadArgument, text);
     let list: Json = serde_json::from_str(text)
         .map_err(|error| bad(format!("list is not valid JSON: {error}")))?;
+    let (list, once) = match list {
+        Json::Object(mut object) => {
+            let list = object.remove("statements").unwrap_or(Json::Null);
+            let once = match object.remove("exactly_once") {
+                None => None,
+                Some(Json::Bool(once)) => Some(once),
+                Some(_) => return Err(bad("exactly_once must be true or false".to_owned())),
+            };
+            if let Some(name) = object.keys().next() {
+                let text =
+                    format!("list has no member \"{name}\"; they are statements and exactly_once");
+                return Err(bad(text));
+            }
+            (list, once)
+        }
+        list => (list, None),
+    };
     let Json::Array(list) = list else {
         return Err(bad("list must be a JSON array of statements".to_owned()));
     };
@@ -68,7 +90,7 @@ pub fn statements_of(text: &str) -> Result<Vec<(String, Arguments)>> {
         let args = args.map_or(Ok(Arguments::default()), of_json);
         Ok((sql.to_owned(), args.map_err(|error| error.context(&format!("list[{at}]")))?))
     };
-    list.iter().enumerate().map(statement).collect()
+    Ok((list.iter().enumerate().map(statement).collect::<Result<_>>()?, once))
 }
 
 fn neither() -> Error {

@@ -25,6 +25,8 @@ pub enum Cut {
     MidResponse(usize),
     /// The whole answer passes, then the connection ends.
     AfterResponse,
+    /// The request is kept, and the connection ends; `release` sends it on.
+    Kept,
 }
 
 pub struct Proxy {
@@ -35,6 +37,9 @@ pub struct Proxy {
 struct Shared {
     upstream: SocketAddr,
     cut: Mutex<Cut>,
+    /// Requests to be cut before `cut` is over; None for all.
+    left: Mutex<Option<usize>>,
+    kept: Mutex<Vec<Vec<u8>>>,
     /// Requests that hold this text count as those that write.
     marker: &'static [u8],
     /// How many of them came to the proxy.
@@ -50,6 +55,8 @@ impl Proxy {
         let shared = Arc::new(Shared {
             upstream,
             cut: Mutex::new(Cut::Never),
+            left: Mutex::new(None),
+            kept: Mutex::default(),
             marker: marker.as_bytes(),
             seen: AtomicUsize::new(0),
             stopped: AtomicBool::new(false),
@@ -76,7 +83,25 @@ impl Proxy {
     }
 
     pub fn cut(&self, cut: Cut) {
+        *self.shared.left.lock().expect("no panic") = None;
         *self.shared.cut.lock().expect("no panic") = cut;
+    }
+
+    /// Cuts so many requests with the marker, and then none.
+    pub fn cut_next(&self, cut: Cut, requests: usize) {
+        *self.shared.left.lock().expect("no panic") = Some(requests);
+        *self.shared.cut.lock().expect("no panic") = cut;
+    }
+
+    /// Sends on what was kept, and waits for the answers, which nobody gets.
+    pub fn release(&self) -> usize {
+        let kept = std::mem::take(&mut *self.shared.kept.lock().expect("no panic"));
+        for request in &kept {
+            let mut server = TcpStream::connect(self.shared.upstream).expect("the server");
+            server.write_all(request).expect("it takes the request");
+            read_message(&mut server).expect("it answers");
+        }
+        kept.len()
     }
 
     /// How many requests with the marker have come since the last call.
@@ -89,6 +114,22 @@ impl Drop for Proxy {
     fn drop(&mut self) {
         self.shared.stopped.store(true, Ordering::SeqCst);
         let _ = TcpStream::connect(self.address);
+    }
+}
+
+impl Shared {
+    /// What is done with a request that is to be cut, if it still is.
+    fn counted(&self, cut: Cut) -> Cut {
+        let mut left = self.left.lock().expect("no panic");
+        match *left {
+            _ if cut == Cut::Never => Cut::Never,
+            None => cut,
+            Some(0) => Cut::Never,
+            Some(some) => {
+                *left = Some(some - 1);
+                cut
+            }
+        }
     }
 }
 
@@ -113,6 +154,11 @@ fn serve(mut client: TcpStream, shared: &Shared) -> std::io::Result<()> {
             continue;
         }
         shared.seen.fetch_add(1, Ordering::SeqCst);
+        let cut = shared.counted(cut);
+        if cut == Cut::Kept {
+            shared.kept.lock().expect("no panic").push(request);
+            return client.shutdown(Shutdown::Both);
+        }
         if cut == Cut::RequestSwallowed {
             return client.shutdown(Shutdown::Both);
         }

@@ -20,6 +20,9 @@ pub struct Executed {
     pub results: Vec<StatementResult>,
     /// Position of the primary after it, where it tells.
     pub frame_no: Option<u64>,
+    /// It took effect earlier: the answer was lost, and what is known of the
+    /// results is what the primary has noted of the last one.
+    pub recovered: bool,
 }
 
 /// The way up to a primary, for any number of threads at once.
@@ -139,7 +142,7 @@ impl Sql {
         self.executed(answer, if_unanswered)
     }
 
-    fn alone(
+    pub(super) fn alone(
         &self,
         work: Request<'_>,
         ask_head: bool,
@@ -165,11 +168,15 @@ impl Sql {
     fn executed(&self, answer: hrana::Answer, if_unanswered: IfUnanswered) -> Result<Executed> {
         let Response { results, frame_no, .. } =
             first(answer).map_err(|error| if_unanswered.undecodable(error))?;
-        let results = match self.dialect.always_counts {
+        let frame_no = frame_no.filter(|_| self.dialect.numbers_frames);
+        Ok(Executed { results: self.counted(results), frame_no, recovered: false })
+    }
+
+    pub(super) fn counted(&self, results: Vec<StatementResult>) -> Vec<StatementResult> {
+        match self.dialect.always_counts {
             true => results,
             false => results.into_iter().map(as_counted).collect(),
-        };
-        Ok(Executed { results, frame_no: frame_no.filter(|_| self.dialect.numbers_frames) })
+        }
     }
 
     /// One pipeline request, by the first route that the server knows.

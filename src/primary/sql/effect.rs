@@ -12,6 +12,8 @@ pub(in crate::primary) enum IfUnanswered {
     Harmless,
     /// It may have happened.
     Unknown,
+    /// The same, and whoever sent it can find out.
+    Ask,
     /// It belongs to a transaction, which is lost with the answer.
     Lost,
 }
@@ -19,8 +21,11 @@ pub(in crate::primary) enum IfUnanswered {
 impl IfUnanswered {
     /// The answer takes more memory than it may: `most` bytes.
     pub fn too_long(self, most: usize) -> Error {
-        let happened =
-            if self == IfUnanswered::Unknown { ", and the statement took effect" } else { "" };
+        let happened = if matches!(self, IfUnanswered::Unknown | IfUnanswered::Ask) {
+            ", and the statement took effect"
+        } else {
+            ""
+        };
         let text = format!(
             "the primary's answer takes more than {} MB{happened}; ask for less at a time, or \
              raise the option max_answer",
@@ -28,7 +33,7 @@ impl IfUnanswered {
         );
         match self {
             IfUnanswered::Lost => hrana::transaction_lost(&text),
-            IfUnanswered::Harmless | IfUnanswered::Unknown => {
+            IfUnanswered::Harmless | IfUnanswered::Unknown | IfUnanswered::Ask => {
                 Error::new(Kind::Remote(code::TOOBIG), text)
             }
         }
@@ -47,6 +52,7 @@ impl IfUnanswered {
         match self {
             IfUnanswered::Harmless => cause,
             IfUnanswered::Lost => hrana::transaction_lost(&cause.to_string()),
+            IfUnanswered::Ask => Error::new(Kind::OutcomeUnknown, cause.to_string()),
             IfUnanswered::Unknown => Error::new(
                 Kind::OutcomeUnknown,
                 format!(

@@ -178,7 +178,16 @@ impl Transaction {
     /// then, also after most errors: see `is_open`.
     pub fn commit(&mut self, patience: &Patience) -> Result<Option<u64>> {
         let requests = [Request::Commit, Request::Head, Request::Close];
-        let outcome = self.send(&requests, IfUnanswered::Unknown, patience);
+        self.finish(&requests, IfUnanswered::Unknown, patience)
+    }
+
+    pub(super) fn finish(
+        &mut self,
+        requests: &[Request<'_>],
+        if_unanswered: IfUnanswered,
+        patience: &Patience,
+    ) -> Result<Option<u64>> {
+        let outcome = self.send(requests, if_unanswered, patience);
         // Nothing was done: it may be tried again.
         let kinds = [Kind::Unreachable, Kind::Auth, Kind::Unavailable, Kind::Interrupted];
         if !matches!(&outcome, Err(error) if kinds.contains(&error.kind())) {

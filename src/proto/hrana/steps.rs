@@ -28,18 +28,31 @@ pub(super) struct Steps<'a> {
 pub(super) struct Layout {
     pub steps: usize,
     /// The caller's statements.
-    first: usize,
-    count: usize,
+    pub first: usize,
+    pub count: usize,
     /// The step whose success is the success of all.
-    last: usize,
+    pub last: usize,
     /// The step that is done if there is still a transaction at the end.
-    probe: Option<usize>,
-    naming: Naming,
+    pub probe: Option<usize>,
+    pub naming: Naming,
+    /// Where the id is, of a batch that has one.
+    pub record: Option<Places>,
 }
+
+/// Where the steps stand that record an id.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Places {
+    /// The one that writes the id down.
+    pub write_down: usize,
+    pub ask: Option<usize>,
+}
+
+/// How SQLite's message of the constraint begins.
+const REFUSED: &str = "NOT NULL constraint failed: ";
 
 /// What the caller's statements are called in errors.
 #[derive(Clone, Copy, Debug)]
-enum Naming {
+pub(super) enum Naming {
     Statements,
     /// The first one's number.
     Rows(u64),
@@ -73,7 +86,7 @@ pub(super) fn rows_alone(rows: Rows<'_>) -> Result<Steps<'_>> {
     whole(stmts_of(rows), Naming::Rows(rows.first))
 }
 
-fn stmts_of<'a>(rows: Rows<'a>) -> Vec<Stmt<'a>> {
+pub(super) fn stmts_of<'a>(rows: Rows<'a>) -> Vec<Stmt<'a>> {
     let stmt = |row: &'a Row| Stmt { sql: &row.sql, args: &row.args, want_rows: false };
     rows.rows.iter().map(stmt).collect()
 }
@@ -81,7 +94,8 @@ fn stmts_of<'a>(rows: Rows<'a>) -> Vec<Stmt<'a>> {
 fn whole(stmts: Vec<Stmt<'_>>, naming: Naming) -> Result<Steps<'_>> {
     let count = stmts.len();
     let last = count + 1;
-    let layout = Layout { steps: count + 3, first: 1, count, last, probe: None, naming };
+    let layout =
+        Layout { steps: count + 3, first: 1, count, last, probe: None, naming, record: None };
     refuse_transaction_words(&stmts, &layout)?;
     let mut list = vec![(Stmt::plain("BEGIN IMMEDIATE"), None)];
     chain(&mut list, stmts);
@@ -91,7 +105,7 @@ fn whole(stmts: Vec<Stmt<'_>>, naming: Naming) -> Result<Steps<'_>> {
 }
 
 /// Adds statements, each on condition that the one before succeeded.
-fn chain<'a>(list: &mut Vec<(Stmt<'a>, Option<Condition>)>, stmts: Vec<Stmt<'a>>) {
+pub(super) fn chain<'a>(list: &mut Vec<(Stmt<'a>, Option<Condition>)>, stmts: Vec<Stmt<'a>>) {
     for stmt in stmts {
         let before = list.len().checked_sub(1).map(|before| Condition::Ok(number(before)));
         list.push((stmt, before.or(Some(Condition::InTransaction))));
@@ -104,11 +118,12 @@ pub(super) fn inside(statements: &[Statement]) -> Result<Steps<'_>> {
     let count = stmts.len();
     let naming = Naming::Statements;
     if count == 1 {
-        let layout = Layout { steps: 2, first: 0, count, last: 0, probe: Some(1), naming };
+        let layout =
+            Layout { steps: 2, first: 0, count, last: 0, probe: Some(1), naming, record: None };
         return chained(stmts, layout);
     }
     let (last, probe) = (count + 1, Some(count + 4));
-    let layout = Layout { steps: count + 5, first: 1, count, last, probe, naming };
+    let layout = Layout { steps: count + 5, first: 1, count, last, probe, naming, record: None };
     refuse_transaction_words(&stmts, &layout)?;
     let mut list = vec![(Stmt::plain("SAVEPOINT replica_write"), Some(Condition::InTransaction))];
     chain(&mut list, stmts);
@@ -127,7 +142,18 @@ pub(super) fn rows_inside(rows: Rows<'_>) -> Result<Steps<'_>> {
     let stmts = stmts_of(rows);
     let count = stmts.len();
     let (last, naming) = (count.saturating_sub(1), Naming::Rows(rows.first));
-    chained(stmts, Layout { steps: count + 1, first: 0, count, last, probe: Some(count), naming })
+    chained(
+        stmts,
+        Layout {
+            steps: count + 1,
+            first: 0,
+            count,
+            last,
+            probe: Some(count),
+            naming,
+            record: None,
+        },
+    )
 }
 
 /// The statements and a probe behind them.
@@ -144,7 +170,7 @@ fn chained(stmts: Vec<Stmt<'_>>, layout: Layout) -> Result<Steps<'_>> {
 pub(super) fn query(statement: &Statement, alone: bool) -> Result<Steps<'_>> {
     let (steps, probe) = if alone { (3, None) } else { (5, Some(4)) };
     let naming = Naming::Statements;
-    let layout = Layout { steps, first: 1, count: 1, last: 1, probe, naming };
+    let layout = Layout { steps, first: 1, count: 1, last: 1, probe, naming, record: None };
     let stmt = Stmt::of(statement);
     refuse_transaction_words(&[stmt], &layout)?;
     let (ok, inside) = (Some(Condition::Ok(0)), Some(Condition::InTransaction));
@@ -168,7 +194,15 @@ pub(super) fn sequence(statements: &[Statement]) -> Steps<'_> {
     let stmts: Vec<_> = statements.iter().map(Stmt::of).collect();
     let count = stmts.len();
     let (last, naming) = (count.saturating_sub(1), Naming::Statements);
-    let layout = Layout { steps: count + 1, first: 0, count, last, probe: Some(count), naming };
+    let layout = Layout {
+        steps: count + 1,
+        first: 0,
+        count,
+        last,
+        probe: Some(count),
+        naming,
+        record: None,
+    };
     let mut list = Vec::with_capacity(layout.steps);
     chain(&mut list, stmts);
     if let Some((_, first)) = list.first_mut() {
@@ -182,7 +216,8 @@ pub(super) fn sequence(statements: &[Statement]) -> Steps<'_> {
 /// again with the next stream.
 pub(super) fn begin_migration<'a>() -> Steps<'a> {
     let naming = Naming::Statements;
-    let layout = Layout { steps: 2, first: 0, count: 0, last: 1, probe: None, naming };
+    let layout =
+        Layout { steps: 2, first: 0, count: 0, last: 1, probe: None, naming, record: None };
     let off = (Stmt::plain("PRAGMA foreign_keys=OFF"), None);
     Steps { list: vec![off, (Stmt::plain("BEGIN IMMEDIATE"), Some(Condition::Ok(0)))], layout }
 }
@@ -190,13 +225,14 @@ pub(super) fn begin_migration<'a>() -> Steps<'a> {
 /// COMMIT, if there is still a transaction.
 pub(super) fn commit<'a>() -> Steps<'a> {
     let naming = Naming::Statements;
-    let layout = Layout { steps: 1, first: 0, count: 0, last: 0, probe: None, naming };
+    let layout =
+        Layout { steps: 1, first: 0, count: 0, last: 0, probe: None, naming, record: None };
     Steps { list: vec![(Stmt::plain("COMMIT"), Some(Condition::InTransaction))], layout }
 }
 
 /// A COMMIT among the statements would end the transaction early, and the
 /// statements behind it would no longer be part of anything.
-fn refuse_transaction_words(stmts: &[Stmt<'_>], layout: &Layout) -> Result<()> {
+pub(super) fn refuse_transaction_words(stmts: &[Stmt<'_>], layout: &Layout) -> Result<()> {
     for (index, stmt) in stmts.iter().enumerate() {
         // Rows mostly share one text.
         if index > 0 && std::ptr::eq(stmt.sql, stmts[index - 1].sql) {
@@ -223,12 +259,15 @@ fn refuse_transaction_words(stmts: &[Stmt<'_>], layout: &Layout) -> Result<()> {
 
 /// What the outcomes of the steps amount to, and whether the stream is still
 /// inside a transaction, as far as the steps say.
-pub(super) fn read(batch: Batch, layout: &Layout) -> (Result<Response>, Option<bool>) {
-    let Batch { mut results, mut errors, frame_no } = batch;
-    if results.len() != layout.steps || errors.len() != layout.steps {
+pub(super) fn read(mut batch: Batch, layout: &Layout) -> (Result<Response>, Option<bool>) {
+    if batch.results.len() != layout.steps || batch.errors.len() != layout.steps {
         let text = "the primary's answer has another number of steps than the request";
         return (Err(protocol(text)), None);
     }
+    if let Some(refused) = layout.record.and_then(|record| refusal(&mut batch, record)) {
+        return (Ok(refused), None);
+    }
+    let Batch { mut results, mut errors, frame_no } = batch;
     let open = layout.probe.map(|probe| results[probe].is_some());
     let skipped = results[0].is_none() && errors[0].is_none();
     if skipped {
@@ -250,6 +289,16 @@ pub(super) fn read(batch: Batch, layout: &Layout) -> (Result<Response>, Option<b
     (response, open)
 }
 
+/// What the primary says of an id that it has refused; None where it has not.
+fn refusal(batch: &mut Batch, places: Places) -> Option<Response> {
+    let error = batch.errors[places.write_down].as_ref()?;
+    if !error.message.contains(REFUSED) {
+        return None;
+    }
+    let rows = batch.results[places.ask?].take()?.rows;
+    Some(Response { recorded: Some(rows), ..Response::of(Vec::new(), batch.frame_no) })
+}
+
 fn failure(step: usize, error: SqlError, layout: &Layout) -> Error {
     let error = Error::from(error);
     if step < layout.first {
@@ -269,6 +318,6 @@ pub fn lost(why: &str) -> Error {
     Error::new(Kind::TransactionLost, text)
 }
 
-fn number(step: usize) -> u32 {
+pub(super) fn number(step: usize) -> u32 {
     u32::try_from(step).unwrap_or(u32::MAX)
 }

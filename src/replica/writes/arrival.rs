@@ -1,6 +1,7 @@
 //! From the primary's "done" to the local file: where a write is to be found.
 
 use super::Work;
+use super::once::{Ended, open_error};
 use super::own_writes::Caught;
 use crate::error::Result;
 use crate::position::Position;
@@ -32,14 +33,17 @@ impl Arrival {
 
 impl Replica {
     /// Lets the primary run something that writes, and brings it back.
-    pub(super) fn run_and_arrive(&self, work: Work<'_>) -> Result<(Executed, Arrival)> {
+    pub(super) fn run_and_arrive(&self, work: Work<'_>, once: bool) -> Result<(Executed, Arrival)> {
         let before = self.syncer.file.position()?;
-        let executed = self.noted(self.send(work, before))?;
+        let executed = match self.send(work, before, once) {
+            Ended::Known(executed) => self.noted(executed)?,
+            Ended::Open(open) => return self.noted(Err(open_error(&open))),
+        };
         // What changes the schema counts no rows.
         let reads = |result: &StatementResult| {
             !result.columns.is_empty() && result.rows_affected == Some(0)
         };
-        let changed = !executed.results.iter().all(reads);
+        let changed = executed.recovered || !executed.results.iter().all(reads);
         let arrival = self.arrive(before, executed.frame_no, changed);
         Ok((executed, arrival))
     }

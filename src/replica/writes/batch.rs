@@ -35,6 +35,8 @@ pub struct BatchReport {
     pub rows_affected: Option<u64>,
     pub last_insert_rowid: Option<i64>,
     pub arrival: Arrival,
+    /// The answer was lost, and this is what the primary has noted.
+    pub recovered: bool,
 }
 
 /// Rows on their way.
@@ -118,6 +120,7 @@ impl Replica {
         let written = self.run(Work::Rows(rows))?;
         batch.took(&written.results);
         batch.report.arrival = written.arrival;
+        batch.report.recovered = written.recovered;
         Ok(std::mem::take(&mut batch.report))
     }
 

@@ -57,7 +57,7 @@ impl Replica {
         let outcome = self.migrate_in(&mut remote, &statements);
         let (results, frame_no) = self.noted(outcome)?;
         let arrival: Arrival = self.arrive(before, frame_no, true);
-        Ok(WriteReport { results, arrival, changes_schema: true })
+        Ok(WriteReport { results, arrival, changes_schema: true, ..WriteReport::default() })
     }
 
     /// Dropped without a commit, the transaction is undone.
@@ -82,7 +82,7 @@ impl Replica {
             );
             return Err(Error::new(Kind::Remote(code::CONSTRAINT_FOREIGNKEY), text));
         }
-        let frame_no = remote.commit(&patience)?;
+        let frame_no = self.commit_remote(remote, true, &patience)?;
         Ok((results, frame_no))
     }
 }

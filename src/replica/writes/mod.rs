@@ -7,6 +7,7 @@
 mod arrival;
 mod batch;
 mod migrate;
+mod once;
 mod open;
 mod own_writes;
 mod script;
@@ -15,7 +16,7 @@ use crate::error::{Error, Kind, Result};
 use crate::host::statement_is_complete;
 use crate::options::SyncOptions;
 use crate::patience::Patience;
-use crate::primary::{Executed, Primary, Rows, Statement, StatementResult, Transaction};
+use crate::primary::{Executed, OnceWork, Primary, Rows, Statement, StatementResult, Transaction};
 use crate::replica::Replica;
 use crate::sqltext::parameters::Arguments;
 use crate::sqltext::script::{cut, only, statements};
@@ -23,6 +24,7 @@ use crate::sqltext::statement::Head;
 
 pub use self::arrival::Arrival;
 pub use self::batch::{Batch, BatchReport};
+pub use self::once::Ids;
 pub use self::open::OpenState;
 pub use self::own_writes::OwnWrites;
 pub use self::script::{Described, split};
@@ -37,6 +39,8 @@ pub struct WriteReport {
     pub arrival: Arrival,
     /// A statement of it changes the schema.
     pub changes_schema: bool,
+    /// The answer was lost, and this is what the primary has noted.
+    pub recovered: bool,
 }
 
 /// Something for the primary to run.
@@ -68,6 +72,15 @@ impl Work<'_> {
             Work::Script(statements) => sql.execute(statements, patience),
             Work::Rows(rows) => sql.execute_rows(rows, patience),
             Work::Query(statement) => sql.query(statement, patience),
+        }
+    }
+
+    /// As something that can happen once; None for what only reads.
+    fn once(&self) -> Option<OnceWork<'_>> {
+        match *self {
+            Work::Script(statements) => Some(OnceWork::Statements(statements)),
+            Work::Rows(rows) => Some(OnceWork::Rows(rows)),
+            Work::Query(_) => None,
         }
     }
 
@@ -121,11 +134,16 @@ impl Replica {
 
     /// Runs it in the open transaction, if there is one; else alone.
     pub(in crate::replica) fn run(&self, work: Work<'_>) -> Result<WriteReport> {
+        self.run_as(work, self.writes_once())
+    }
+
+    /// The same; `once`: alone, it happens once.
+    pub(in crate::replica) fn run_as(&self, work: Work<'_>, once: bool) -> Result<WriteReport> {
         if let Some(results) = self.run_inside(work)? {
             return Ok(WriteReport {
                 results,
                 arrival: Arrival::in_transaction(),
-                changes_schema: false,
+                ..WriteReport::default()
             });
         }
         let (executed, arrival) = match work {
@@ -135,10 +153,11 @@ impl Replica {
                 self.syncer.counters.lock().answered(executed.frame_no);
                 (executed, Arrival::default())
             }
-            _ => self.run_and_arrive(work)?,
+            _ => self.run_and_arrive(work, once)?,
         };
         let changes_schema = work.changes_schema();
-        Ok(WriteReport { results: executed.results, arrival, changes_schema })
+        let Executed { results, recovered, .. } = executed;
+        Ok(WriteReport { results, arrival, changes_schema, recovered })
     }
 
     /// Remembers an error for the status.

@@ -25,6 +25,8 @@ pub enum OpenState {
 
 pub struct CallersTransaction {
     mode: Mode,
+    /// Something in it may have changed something.
+    wrote: bool,
     remote: Transaction,
 }
 
@@ -40,7 +42,7 @@ impl Replica {
             }
         }
         let remote = self.begin_remote(mode)?;
-        self.open.replace(OpenState::Caller(CallersTransaction { mode, remote }));
+        self.open.replace(OpenState::Caller(CallersTransaction { mode, wrote: false, remote }));
         Ok(())
     }
 
@@ -60,7 +62,8 @@ impl Replica {
             }
         };
         let before = self.syncer.file.position();
-        let committed = open.remote.commit(&self.patience());
+        let wrote = open.wrote;
+        let committed = self.commit_remote(&mut open.remote, wrote, &self.patience());
         if open.remote.is_open() {
             self.open.replace(OpenState::Caller(open));
         }
@@ -174,8 +177,22 @@ impl Replica {
 
     /// Makes the batch last; the primary's last frame after it.
     pub(super) fn commit_batch(&self) -> Result<Option<u64>> {
-        let committed = self.take_batch()?.commit(&self.patience());
+        let mut remote = self.take_batch()?;
+        let committed = self.commit_remote(&mut remote, true, &self.patience());
         self.noted(committed)
+    }
+
+    /// Commits; once, where writes are to happen once and there is one.
+    pub(super) fn commit_remote(
+        &self,
+        remote: &mut Transaction,
+        wrote: bool,
+        patience: &Patience,
+    ) -> Result<Option<u64>> {
+        match wrote && self.writes_once() {
+            true => self.commit_once(remote, patience),
+            false => remote.commit(patience),
+        }
     }
 
     /// Undoes the batch.
@@ -205,6 +222,14 @@ impl Replica {
 
 impl CallersTransaction {
     fn run(&mut self, work: Work<'_>, patience: &Patience) -> Result<Vec<StatementResult>> {
+        let results = self.run_in_mode(work, patience);
+        let reads = |results: &Vec<StatementResult>| results.iter().all(is_read);
+        // A failed statement may have been one of several.
+        self.wrote |= !matches!(work, Work::Query(_)) && !results.as_ref().is_ok_and(reads);
+        results
+    }
+
+    fn run_in_mode(&mut self, work: Work<'_>, patience: &Patience) -> Result<Vec<StatementResult>> {
         match (self.mode, work) {
             (Mode::Read, Work::Script(statements)) => {
                 statements.iter().map(|statement| self.read(statement, patience)).collect()

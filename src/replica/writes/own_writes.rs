@@ -15,11 +15,11 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::Work;
+use super::once::Ended;
 use crate::error::Result;
 use crate::options::SyncOptions;
 use crate::patience::Patience;
 use crate::position::{Fingerprint, Position};
-use crate::primary::Executed;
 use crate::replica::Replica;
 use crate::replica::wait::{Awaited, Waited};
 use crate::sync::Drained;
@@ -111,17 +111,20 @@ impl reaper::Idle for Slot {
 impl Replica {
     /// Lets the primary run it, and opens the stream at the same time if there
     /// is none yet.
-    pub(super) fn send(&self, work: Work<'_>, before: Option<Position>) -> Result<Executed> {
+    pub(super) fn send(&self, work: Work<'_>, before: Option<Position>, once: bool) -> Ended {
         let patience = self.patience();
         let OwnWrites(slot) = &self.own_writes;
         if !self.options.live && self.options.read_your_writes {
             self.open_stream(before, &patience);
         }
         let started = Instant::now();
-        let executed = work.alone(&self.syncer.primary, &patience);
+        let ended = match once {
+            true => self.send_once(work, &patience),
+            false => Ended::Known(work.alone(&self.syncer.primary, &patience)),
+        };
         let mut inner = slot.0.lock();
         (inner.took, inner.used) = (started.elapsed(), Some(Instant::now()));
-        executed
+        ended
     }
 
     fn open_stream(&self, before: Option<Position>, patience: &Patience) {

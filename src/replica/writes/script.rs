@@ -19,7 +19,12 @@ pub struct Described {
 
 impl Replica {
     /// Statements with arguments of their own: all or nothing, a result each.
-    pub fn write_many(&self, texts: Vec<(String, Arguments)>) -> Result<WriteReport> {
+    /// `once`: whether this call is to happen once, where it says so.
+    pub fn write_many(
+        &self,
+        texts: Vec<(String, Arguments)>,
+        once: Option<bool>,
+    ) -> Result<WriteReport> {
         let mut statements = Vec::with_capacity(texts.len());
         for (index, (sql, args)) in texts.into_iter().enumerate() {
             let bound = (|| {
@@ -33,7 +38,7 @@ impl Replica {
         if statements.is_empty() {
             return Err(Error::new(Kind::BadArgument, "there is no statement in the list"));
         }
-        self.run(Work::Script(&statements))
+        self.run_as(Work::Script(&statements), once.unwrap_or_else(|| self.writes_once()))
     }
 
     /// Runs the statements of a script one after another, each lasting at
@@ -43,6 +48,12 @@ impl Replica {
         if self.has_open_transaction() {
             let text = "a transaction is open, and a script begins and commits by itself; end it \
                         with replica_commit() or replica_rollback()";
+            return Err(Error::new(Kind::Misuse, text));
+        }
+        if self.writes_once() {
+            let text = "the statements of a script are not one transaction, so that it cannot \
+                        happen exactly once; use replica_write() or replica_migrate(), or attach \
+                        without exactly_once";
             return Err(Error::new(Kind::Misuse, text));
         }
         let cuts = cut(sql, statement_is_complete)?;
@@ -56,9 +67,9 @@ impl Replica {
         let sql = self.syncer.primary.sql(&patience);
         let outcome = sql.and_then(|sql| sql.sequence(&statements, &patience));
         match outcome {
-            Ok(Executed { results, frame_no }) => {
+            Ok(Executed { results, frame_no, .. }) => {
                 let arrival = self.arrive(before, frame_no, true);
-                Ok(WriteReport { results, arrival, changes_schema: true })
+                Ok(WriteReport { results, arrival, changes_schema: true, ..WriteReport::default() })
             }
             Err(error) => {
                 if matches!(error.kind(), Kind::Remote(_) | Kind::RemoteBusy | Kind::BadArgument) {

@@ -1,0 +1,36 @@
+//! What became of a write whose answer was lost.
+
+use super::Replica;
+use crate::error::{Error, Kind, Result};
+use crate::options::SyncOptions;
+use crate::primary::{Fate, Noted};
+use crate::write_id::WriteId;
+
+/// What is known of a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Committed(Noted),
+    /// It did not happen, and no copy of it will be taken any more.
+    NotCommitted,
+    /// It is no longer recorded.
+    Unknown,
+}
+
+impl Replica {
+    /// Asks the primary. What has not happened is kept from happening later.
+    pub fn outcome(&self, id: &str) -> Result<Outcome> {
+        let id = WriteId::parse(id).ok_or_else(|| {
+            let text = "this is no id of a write; an error whose outcome is unknown, or \
+                        replica_enqueue(), tells one";
+            Error::new(Kind::BadArgument, text)
+        })?;
+        let patience = self.syncer.patience(SyncOptions::default());
+        let outcome = match self.fate_of(&id, "", &patience)? {
+            Fate::Committed(noted) => Outcome::Committed(noted),
+            Fate::Refused => Outcome::NotCommitted,
+            Fate::Another | Fate::Forgotten | Fate::WentBack => Outcome::Unknown,
+        };
+        self.ids.settle(&id);
+        Ok(outcome)
+    }
+}
