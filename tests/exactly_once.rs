@@ -352,3 +352,61 @@ fn a_primary_that_dies_between_commit_and_answer_is_asked_when_it_is_back() {
     place.shell.sync();
     assert_replica_equals_primary(&place.db, &place.server);
 }
+
+/// Writes under cuts drawn at random, each of them compared with the primary;
+/// copies that were kept are released at random moments, too.
+fn cuts_at_random<S: Server>(place: &mut Place<S>, seed: u64, until: impl Fn(u64) -> bool) -> u64 {
+    let mut random = seed | 1;
+    let mut draw = |below: u64| {
+        // xorshift64
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        random % below
+    };
+    let (mut cuts, mut written) = (0, place.rows());
+    while until(cuts) {
+        let times = 1 + draw(3) as usize;
+        let cut = match draw(7) {
+            0 => Cut::RequestSwallowed,
+            1 => Cut::AfterRequest,
+            2 => Cut::Kept,
+            3 => Cut::AfterResponse,
+            _ => Cut::MidResponse(draw(700) as usize),
+        };
+        place.proxy.cut_next(cut, times);
+        place.shell.run(&forms()[draw(4) as usize]);
+        place.proxy.cut(Cut::Never);
+        cuts += times as u64;
+        written += 1;
+        if draw(4) == 0 {
+            place.proxy.release();
+        }
+        assert_eq!(place.rows(), written, "seed {seed}, after {cuts} cuts: {cut:?} {times}");
+    }
+    place.proxy.release();
+    assert_eq!(place.rows(), written, "seed {seed}: a copy came through");
+    cuts
+}
+
+#[test]
+fn dozens_of_cuts_at_random_double_and_lose_nothing() {
+    let mut place = on_sqld();
+    cuts_at_random(&mut place, 7, |cuts| cuts < 60);
+    place.shell.sync();
+    assert_replica_equals_primary(&place.db, &place.server);
+}
+
+#[test]
+#[ignore = "make soak MINUTES=n runs it"]
+fn thousands_of_cuts_at_random_double_and_lose_nothing() {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let minutes = number("MINUTES").unwrap_or(10);
+    let seed = number("SEED").unwrap_or_else(|| u64::from(std::process::id()));
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(minutes * 60);
+    let mut place = on_sqld();
+    let cuts = cuts_at_random(&mut place, seed, |_| std::time::Instant::now() < end);
+    place.shell.sync();
+    assert_replica_equals_primary(&place.db, &place.server);
+    println!("seed {seed}: {cuts} cuts, {} writes, each once", place.rows());
+}

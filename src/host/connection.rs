@@ -32,11 +32,11 @@ const WRITE_LOCK: u8 = 0;
 
 /// sqlite.org/c3ref/c_open_autoproxy.html. No mutex: a connection of ours is
 /// used by one thread at a time, which its owner sees to.
-pub(super) const OPEN_READWRITE: c_int = 0x0000_0002;
-pub(super) const OPEN_CREATE: c_int = 0x0000_0004;
-pub(super) const OPEN_URI: c_int = 0x0000_0040;
-pub(super) const OPEN_NOMUTEX: c_int = 0x0000_8000;
-pub(super) const OPEN_PRIVATECACHE: c_int = 0x0004_0000;
+const OPEN_READWRITE: c_int = 0x0000_0002;
+const OPEN_CREATE: c_int = 0x0000_0004;
+const OPEN_URI: c_int = 0x0000_0040;
+const OPEN_NOMUTEX: c_int = 0x0000_8000;
+const OPEN_PRIVATECACHE: c_int = 0x0004_0000;
 
 /// The connection that loaded us. It belongs to the host: nothing is executed
 /// on it but one question (`is_query_only`), one read at the end of an attach,
@@ -73,7 +73,7 @@ impl HostDb {
     }
 
     /// The same as SQLite has it, byte by byte: a name need not be UTF-8.
-    pub(super) fn main_name(self) -> Option<CString> {
+    fn main_name(self) -> Option<CString> {
         // SAFETY: NUL-terminated, and copied at once.
         let name = self.main_name_pointer().map(|name| unsafe { CStr::from_ptr(name) }.to_owned());
         name.filter(|name| !name.is_empty())
@@ -257,12 +257,6 @@ impl Connection {
         self.db
     }
 
-    /// # Safety
-    /// `db` comes from `sqlite3_open_v2`, or is NULL, and nobody else has it.
-    pub(super) unsafe fn owning(db: *mut sqlite3) -> Connection {
-        Connection { db, proof: None }
-    }
-
     /// To add functions to it.
     pub(super) fn as_host(&self) -> HostDb {
         HostDb(self.db)
@@ -377,7 +371,7 @@ impl Drop for Connection {
 }
 
 /// A file name of SQLite's as a path: UTF-8 on Windows, any bytes elsewhere.
-pub(super) fn path_of(name: &CStr) -> PathBuf {
+fn path_of(name: &CStr) -> PathBuf {
     #[cfg(unix)]
     {
         use std::os::unix::ffi::OsStrExt;

@@ -7,7 +7,6 @@
 
 pub mod aggregate;
 mod api;
-mod beside;
 pub mod call;
 pub mod connection;
 mod descriptors;
@@ -24,7 +23,6 @@ pub mod lock_proof;
 pub mod memory;
 mod read_only;
 pub mod rights;
-mod rows;
 mod temporary;
 pub mod value;
 pub mod vtab;
@@ -33,7 +31,6 @@ pub use api::{
     MINIMUM_VERSION, libversion, log_error, random_name, random_u32, sourceid,
     statement_is_complete, threadsafe,
 };
-pub use beside::{Beside, may_be_running};
 pub use connection::{Checkpoint, Connection, HostDb};
 #[cfg(feature = "fault-points")]
 pub use kill::kill_this_process;

@@ -43,15 +43,15 @@ impl From<Option<String>> for Output {
 }
 
 /// `sqlite3_value_type`.
-pub(super) const INTEGER: c_int = 1;
-pub(super) const FLOAT: c_int = 2;
-pub(super) const TEXT: c_int = 3;
-pub(super) const BLOB: c_int = 4;
+const INTEGER: c_int = 1;
+const FLOAT: c_int = 2;
+const TEXT: c_int = 3;
+const BLOB: c_int = 4;
 
 /// Subtype of JSON text (sqlite.org/json1.html, "The JSON subtype").
 const JSON_SUBTYPE: u32 = b'J' as u32;
 
-pub(super) const UTF8: u8 = 1;
+const UTF8: u8 = 1;
 
 /// Reads the arguments of a callback. Fails where SQLite has no memory to hand
 /// one out: what is left of it would be an empty value.
@@ -130,7 +130,7 @@ pub unsafe fn set_result(context: *mut sqlite3_context, output: &Output) {
 }
 
 /// `SQLITE_TRANSIENT`: SQLite copies what it is given.
-pub(super) fn transient() -> Option<unsafe extern "C" fn(*mut std::ffi::c_void)> {
+fn transient() -> Option<unsafe extern "C" fn(*mut std::ffi::c_void)> {
     // SAFETY: -1 as sqlite.org/c3ref/c_static.html has it, never called as a
     // function.
     unsafe { std::mem::transmute(-1_isize) }
