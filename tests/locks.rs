@@ -105,6 +105,7 @@ fn the_owner_of_a_log_that_may_not_be_written_is_named() {
 fn a_forked_child_that_opens_the_file_anew_is_refused() {
     case("a_forked_child");
     case("a_forked_child_of_a_plain_reader");
+    case("a_forked_child_while_somebody_writes");
 }
 
 #[test]

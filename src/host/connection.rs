@@ -27,8 +27,9 @@ const FCNTL_JOURNAL_POINTER: c_int = 28;
 const DBCONFIG_TRUSTED_SCHEMA: c_int = 1017;
 const DBCONFIG_NO_CKPT_ON_CLOSE: c_int = 1006;
 
-/// The lock byte of a writer (sqlite.org/walformat.html 2.3).
+/// The lock bytes of a writer and of readers (sqlite.org/walformat.html 2.3).
 const WRITE_LOCK: u8 = 0;
+const READ_LOCKS: std::ops::Range<u8> = 3..8;
 
 /// sqlite.org/c3ref/c_open_autoproxy.html. No mutex: a connection of ours is
 /// used by one thread at a time, which its owner sees to.
@@ -285,18 +286,26 @@ impl Connection {
     /// asked in WAL mode, after [`Connection::read_something`], before each
     /// write; `writing` says that the WRITE lock is held.
     pub fn check_locks(&self, writing: bool) -> Result<()> {
-        self.proof.as_ref().map_or(Ok(()), |proof| proof.check(writing))
+        let taken = writing.then_some(WRITE_LOCK);
+        self.proof.as_ref().map_or(Ok(()), |proof| proof.check(taken))
     }
 
     /// The same at first sight of a file, when nothing is to be written yet.
+    /// Somebody else may be writing; a reader's lock can always be had, but one
+    /// that SQLite believes to be held already by this process proves nothing.
     pub fn check_locks_at_first(&self) -> Result<()> {
         self.check_locks(false)?;
-        if self.proof.as_ref().is_none_or(LockProof::is_conclusive) {
-            return Ok(());
+        let Some(proof) = &self.proof else { return Ok(()) };
+        let database = self.database_file()?;
+        for lock in READ_LOCKS {
+            if proof.is_conclusive() {
+                break;
+            }
+            if let Some(_shared) = database.try_share(lock)? {
+                proof.check(Some(lock))?;
+            }
         }
-        // Whoever holds it asks by himself before he writes, and so do we.
-        let Some(_lock) = self.database_file()?.try_lock(WRITE_LOCK, 1)? else { return Ok(()) };
-        self.check_locks(true)
+        Ok(())
     }
 
     /// Copies the log into the database; whether all of it was copied.

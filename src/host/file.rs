@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU16, AtomicU32};
 
 use super::api::rc;
 use super::descriptors::with_cause;
-use super::io_methods::{File, Methods, SHM_EXCLUSIVE, SHM_LOCK, SHM_UNLOCK};
+use super::io_methods::{File, Methods, SHM_EXCLUSIVE, SHM_LOCK, SHM_SHARED, SHM_UNLOCK};
 use super::memory::{self, Store};
 use crate::error::{Error, Kind, Result};
 
@@ -286,11 +286,20 @@ impl<'c> DatabaseFile<'c> {
     /// Tries to lock `count` of the eight lock bytes from `first` on; None if
     /// somebody else holds one of them.
     pub fn try_lock(&self, first: u8, count: u8) -> Result<Option<SharedLock<'c>>> {
+        self.lock(first, count, SHM_EXCLUSIVE)
+    }
+
+    /// Tries to hold a lock byte as readers do; None if somebody has it alone.
+    pub(super) fn try_share(&self, byte: u8) -> Result<Option<SharedLock<'c>>> {
+        self.lock(byte, 1, SHM_SHARED)
+    }
+
+    fn lock(&self, first: u8, count: u8, kind: c_int) -> Result<Option<SharedLock<'c>>> {
         let Some(lock) = self.bytes.methods().shm_lock else { return Err(missing("xShmLock")) };
         let (first, count) = (c_int::from(first), c_int::from(count));
         // SAFETY: an open file whose shared memory is mapped.
-        match unsafe { lock(self.bytes.file, first, count, SHM_LOCK | SHM_EXCLUSIVE) } {
-            rc::OK => Ok(Some(SharedLock { file: *self, first, count })),
+        match unsafe { lock(self.bytes.file, first, count, SHM_LOCK | kind) } {
+            rc::OK => Ok(Some(SharedLock { file: *self, first, count, kind })),
             code if rc::primary(code) == rc::BUSY => Ok(None),
             code => Err(failed("lock", code).context("database file")),
         }
@@ -329,20 +338,20 @@ impl<'c> SharedMemory<'c> {
     }
 }
 
-/// An exclusive lock on bytes of the shared memory; given up when dropped.
+/// A lock on bytes of the shared memory; given up when dropped.
 pub struct SharedLock<'c> {
     file: DatabaseFile<'c>,
     first: c_int,
     count: c_int,
+    /// `SHM_EXCLUSIVE` or `SHM_SHARED`.
+    kind: c_int,
 }
 
 impl Drop for SharedLock<'_> {
     fn drop(&mut self) {
         if let Some(lock) = self.file.bytes.methods().shm_lock {
-            // SAFETY: an open file; the bytes were locked by `try_lock`.
-            unsafe {
-                lock(self.file.bytes.file, self.first, self.count, SHM_UNLOCK | SHM_EXCLUSIVE)
-            };
+            // SAFETY: an open file; the bytes were locked in this way.
+            unsafe { lock(self.file.bytes.file, self.first, self.count, SHM_UNLOCK | self.kind) };
         }
     }
 }

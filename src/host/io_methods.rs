@@ -37,4 +37,5 @@ pub(super) struct Methods {
 /// `SQLITE_SHM_*` (sqlite.org/c3ref/c_shm_exclusive.html).
 pub(super) const SHM_UNLOCK: c_int = 1;
 pub(super) const SHM_LOCK: c_int = 2;
+pub(super) const SHM_SHARED: c_int = 4;
 pub(super) const SHM_EXCLUSIVE: c_int = 8;

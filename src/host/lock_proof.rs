@@ -17,7 +17,7 @@
 //! Where locks are not shown (no `/proc`, a file system that keeps them
 //! elsewhere, another system) nothing can be proved, and nothing is refused.
 //! That they are shown is learned from the file itself: by a lock that is
-//! seen, or by the WRITE lock that the caller has just taken.
+//! seen, or by one of the shared memory that the caller has just taken.
 
 use std::cell::{Cell, RefCell};
 use std::fs;
@@ -30,9 +30,9 @@ use crate::error::{Error, Kind, Result};
 const SHARED_BYTE: u64 = 0x4000_0002;
 
 /// Bytes of the shared memory that are locked (`UNIX_SHM_BASE` and
-/// `UNIX_SHM_DMS` in `os_unix.c`): WRITE, and the one that keeps others from
-/// beginning it anew.
-const WRITE_BYTE: u64 = 120;
+/// `UNIX_SHM_DMS` in `os_unix.c`): the first of the eight locks, and the byte
+/// that keeps others from beginning it anew.
+const FIRST_LOCK_BYTE: u64 = 120;
 const IN_USE_BYTE: u64 = 128;
 
 /// Tells a file from every other one.
@@ -79,15 +79,15 @@ impl LockProof {
     }
 
     /// Refuses to go on where the locks are gone or the log is another one.
-    /// The connection has read in WAL mode; `writing` says that it also holds
-    /// the WRITE lock.
-    pub fn check(&self, writing: bool) -> Result<()> {
+    /// The connection has read in WAL mode; `taken` is the one of the eight locks
+    /// that it holds at the moment, if it does.
+    pub fn check(&self, taken: Option<u8>) -> Result<()> {
         // A database that is no file here (a VFS of its own) is not ours to
         // judge, and one that is gone is noticed elsewhere.
         let Some(database) = identity(&self.database.path) else { return Ok(()) };
         let shared_memory = identity(&self.shared_memory.path);
         let held = self.database.holds(database, SHARED_BYTE);
-        if held || writing && self.write_lock_is_shown() {
+        if held || taken.is_some_and(|lock| self.is_shown(lock)) {
             self.shown.set(true);
         }
         if !self.shown.get() {
@@ -104,14 +104,14 @@ impl LockProof {
         Ok(())
     }
 
-    /// Looks for the WRITE lock, which this process has just taken, also on a
-    /// file that has been deleted meanwhile: `<db>-shm (deleted)`.
-    fn write_lock_is_shown(&self) -> bool {
+    /// Looks for a lock that this process has just taken, also on a file that
+    /// has been deleted meanwhile: `<db>-shm (deleted)`.
+    fn is_shown(&self, lock: u8) -> bool {
         let name = self.shared_memory.path.as_os_str().as_encoded_bytes();
         descriptors().any(|descriptor| {
             let target = fs::read_link(&descriptor).unwrap_or_default();
             target.as_os_str().as_encoded_bytes().starts_with(name)
-                && shows_lock(&descriptor, WRITE_BYTE)
+                && shows_lock(&descriptor, FIRST_LOCK_BYTE + u64::from(lock))
         })
     }
 }

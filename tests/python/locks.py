@@ -81,6 +81,19 @@ def a_forked_child_of_a_plain_reader():
     follows_the_primary()
 
 
+def a_forked_child_while_somebody_writes():
+    """Whoever holds SQLite's WRITE lock keeps nobody from being refused."""
+    parent = attached()
+    writer = subprocess.Popen(
+        [sys.executable, "-c", "import fcntl, sys\nfile = open(sys.argv[1], 'r+b')\n"
+         "fcntl.lockf(file, fcntl.LOCK_EX, 1, 120)\nprint('locked', flush=True)\ninput()",
+         DATABASE + "-shm"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    writer.stdout.readline()
+    in_child(is_refused)
+    writer.communicate(b"\n")
+    parent.close()
+
+
 def a_double_fork():
     parent = attached()
     in_child(in_child, is_refused)
