@@ -81,3 +81,20 @@ fn a_database_that_is_larger_than_allowed_is_not_taken() {
     shell.sync();
     assert_replica_equals_primary(&db, &sqld);
 }
+
+/// Each looks at the empty file before any of them has made it a replica.
+#[test]
+fn many_make_one_empty_file_a_replica_at_once() {
+    let sqld = primary();
+    let attach = format!("SELECT replica_attach({}) ->> 'state'", quoted(sqld.url()));
+    for _ in 0..5 {
+        let (_folder, db) = empty_place();
+        let mut shells: Vec<Shell> = (0..6).map(|_| Shell::loaded(&db)).collect();
+        shells.iter_mut().for_each(|shell| shell.send(&attach));
+        for shell in &mut shells {
+            assert_eq!(shell.answer(), "idle");
+            assert_eq!(shell.run("SELECT v FROM t"), "one");
+        }
+        assert_replica_equals_primary(&db, &sqld);
+    }
+}

@@ -146,7 +146,7 @@ fn first_sync(syncer: &Syncer, again: bool) -> Result<()> {
     }
     match syncer.sync(SyncOptions::default()) {
         // Whoever kept it locked may have brought it.
-        Err(error) if again && error.kind() == Kind::Busy => {
+        Err(error) if error.kind() == Kind::Busy => {
             comes_from_elsewhere(syncer)?.then_some(()).ok_or(error)
         }
         // A replica of an empty primary has no position either, and needs no

@@ -153,8 +153,12 @@ impl ReplicaFile {
         }
         self.patiently(|| self.connection.query("PRAGMA main.page_size=4096"))?;
         fault::point("page size set");
-        let mode = self.patiently(|| self.connection.query("PRAGMA main.journal_mode=WAL"))?;
-        let mode = mode.unwrap_or_default();
+        let mode = self.patiently(|| self.connection.query("PRAGMA main.journal_mode=WAL"));
+        let mode = match mode {
+            // Somebody was quicker, and SQLite may not write it any more.
+            Err(_) if self.became_replica_meanwhile()? => "wal".to_owned(),
+            mode => mode?.unwrap_or_default(),
+        };
         fault::point("journal mode set");
         if mode != "wal" {
             return Err(Error::new(
@@ -190,6 +194,17 @@ impl ReplicaFile {
         self.carry_stamp_over()?;
         self.ready.set(true);
         Ok(())
+    }
+
+    /// Whether the file is one that was empty at our first look at it.
+    fn became_replica_meanwhile(&self) -> Result<bool> {
+        let mut header = [0; 100];
+        self.connection.database_file()?.read(&mut header, 0)?;
+        if !page1::is_in_wal_mode(&header) {
+            return Ok(false);
+        }
+        self.read_something()?;
+        Ok(self.owner()? != Owner::Foreign)
     }
 
     /// The database file itself must carry the stamp before anything is

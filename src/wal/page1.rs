@@ -76,6 +76,11 @@ pub enum Owner {
     Foreign,
 }
 
+/// Whether a log belongs to the file whose first bytes these are.
+pub fn is_in_wal_mode(header: &[u8]) -> bool {
+    header.get(READ_VERSION) == Some(&WAL)
+}
+
 /// Reads whose page 1 `page` is; its first 100 bytes are enough.
 pub fn owner(page: &[u8]) -> Owner {
     if page.len() < 100 || &page[..16] != MAGIC_TEXT || &page[STAMP..STAMP + 3] != STAMP_NAME {
