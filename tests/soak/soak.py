@@ -7,6 +7,8 @@
 - eight stock shells that read in transactions, some held open for seconds
 - a stock shell that checkpoints in every mode in a loop, and one that makes
   copies by VACUUM INTO and .backup
+- hosts that fork, that have many threads and a log callback, that give the file
+  a second name, and that lose their locks: `hosts.py`
 
 Each commit of the primary records a digest of all its tables within the
 transaction that makes it, under the number that it writes; what a reader or a
@@ -31,6 +33,8 @@ import threading
 import time
 import urllib.request
 
+from states import DIGEST
+
 LIBRARY, SQLD, SECONDS = sys.argv[1], sys.argv[2], float(sys.argv[3])
 SEED = int(sys.argv[4]) if len(sys.argv) > 4 else random.randrange(2**32)
 FOLDER = tempfile.mkdtemp(prefix="replica-soak-")
@@ -42,7 +46,10 @@ LARGEST_WAL = 8 << 20
 counts = {name: 0 for name in (
     "commits", "states_compared", "states_of_unanswered_commits", "reads", "transactions_held", "integrity_checks", "busy_reads", "syncs", "busy_syncs",
     "primary_away", "kills", "kills_at_fault_points", "resets", "primary_crashes",
-    "primary_restarts", "checkpoints", "copies", "bytes_received")}
+    "primary_restarts", "checkpoints", "copies", "bytes_received", "forks", "refused_after_fork",
+    "refused_what_was_inherited", "children_that_hung_in_a_lock_of_a_thread", "attached_in_threads",
+    "log_messages", "links", "refused_by_a_link", "attached_after_a_link",
+    "syncs_refused_by_a_link", "locks_lost", "refused_without_locks")}
 failures = []
 # Digests by number. A number may have several: of a commit that nobody answered
 # for, which may have happened or not, and of the one that took its place.
@@ -62,18 +69,6 @@ def fail(what):
     print("FAILURE:", what, flush=True)
     if len(failures) > 20:
         stop.set()
-
-
-# Of a blob the ends and the middle stand for the whole; that all of it is where
-# it should be is what integrity_check is asked.
-BYTE = "unicode(hex(substr(b, {0}, 1))) * 31 + unicode(substr(hex(substr(b, {0}, 1)), 2))"
-CONTENT = " + ".join(BYTE.format(at) for at in ("1", "1 + length(b) / 2", "-1"))
-DIGEST = (
-    "SELECT (SELECT n FROM seq), (SELECT sum(v) || ',' || count(*) || ',' || sum(id * v) || ',' "
-    "|| sum(id * id * v) FROM acc) || ';' || (SELECT count(*) || ',' || ifnull(sum(id), 0) || ',' || "
-    f"ifnull(sum((id % 97) * length(b)), 0) || ',' || ifnull(sum((id % 9973) * ({CONTENT})), 0) "
-    "FROM junk) || ';' || (SELECT group_concat(name || length(sql)) FROM (SELECT name, sql FROM "
-    "sqlite_schema WHERE sql IS NOT NULL ORDER BY name))")
 
 
 def compare(number, digest, where):
@@ -324,6 +319,7 @@ def sync(primary, rng, mortal):
             count("bytes_received", said.get("bytes", 0))
             count("busy_syncs", int(said.get("busy", False)))
             count("primary_away", int(said.get("away", False)))
+            count("syncs_refused_by_a_link", int(said.get("linked", False)))
         code = process.wait()
         if killer:
             killer.cancel()
@@ -333,6 +329,30 @@ def sync(primary, rng, mortal):
                 count("kills_at_fault_points", int("REPLICA_FAULT" in environment))
         elif code != 0:
             fail(f"a syncing process ended with {code}: {''.join(output)[-500:]}")
+
+
+def play_host(primary, rng, kind):
+    """Keeps one process of `hosts.py` alive."""
+    while not stop.is_set():
+        process = subprocess.Popen(
+            [sys.executable, os.path.join(os.path.dirname(__file__), "hosts.py"), LIBRARY, primary.url,
+             DB, str(rng.uniform(3, 8)), kind, str(rng.random())],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        for line in process.stdout:
+            try:
+                said = json.loads(line)
+            except json.JSONDecodeError:
+                fail(f"{kind}: {line}")
+                continue
+            if "failure" in said:
+                fail(f"{kind}: {said['failure']}")
+            elif "state" in said:
+                compare(*said["state"], f"{kind}: {said['where']}")
+            else:
+                count(said["did"])
+        code = process.wait()
+        if code != 0:
+            fail(f"{kind}: ended with {code}")
 
 
 def disturb(primary, rng, pause):
@@ -387,6 +407,8 @@ def main():
     threads += [guarded(read, random.Random(rng.random())) for _ in range(READERS)]
     threads += [guarded(sync, primary, random.Random(rng.random()), i > 0) for i in range(SYNCERS)]
     threads += [guarded(checkpoint, random.Random(rng.random())), guarded(copy, random.Random(rng.random()))]
+    threads += [guarded(play_host, primary, random.Random(rng.random()), kind)
+                for kind in ("forks", "threads", "links", "careless")]
     threads += [guarded(disturb, primary, random.Random(rng.random()), pause)]
     largest, end = 0, time.monotonic() + SECONDS
     while time.monotonic() < end and not stop.wait(0.2):

@@ -38,7 +38,8 @@ def main():
             say(busy=isinstance(error, apsw.BusyError), away=isinstance(error, apsw.CantOpenError),
                 text=str(error))
         except apsw.Error as error:
-            say(failure=f"{type(error).__name__}: {error}")
+            linked = "has another name (a hard link)" in str(error)
+            say(linked=True) if linked else say(failure=f"{type(error).__name__}: {error}")
         time.sleep(random.random() * 0.03)
 
 
