@@ -98,3 +98,75 @@ fn many_make_one_empty_file_a_replica_at_once() {
         assert_replica_equals_primary(&db, &sqld);
     }
 }
+
+/// SQLite's own limit, of the host's connection: at the first sync, at an
+/// ordinary one, and when the content is replaced.
+#[test]
+fn max_page_count_of_the_connection_is_honoured() {
+    let mut sqld = primary();
+    let large = "CREATE TABLE large(b); INSERT INTO large VALUES (zeroblob(400000))";
+    sqld.execute(large);
+    let (_folder, db) = empty_place();
+    let mut shell = Shell::loaded(&db);
+    let attach = format!("SELECT replica_attach({}, NULL)", quoted(sqld.url()));
+    let refused = |shell: &mut Shell, sql: &str| {
+        let error = shell.error(sql);
+        let named = "larger than max_page_count of this connection: it has page";
+        assert!(error.contains(named) && error.contains("raise PRAGMA max_page_count"), "{error}");
+    };
+    shell.run("PRAGMA max_page_count = 50");
+    refused(&mut shell, &attach);
+    assert_eq!(shell.run("SELECT count(*) FROM sqlite_schema"), "0");
+    // Either limit counts, and the error says which it was.
+    let with_both = attach.replace("NULL", r#"NULL, '{"max_size": 0.1}'"#);
+    let error = shell.error(&with_both);
+    assert!(error.contains("larger than max_size: it has page"), "{error}");
+    shell.run("PRAGMA max_page_count = 120");
+    shell.run(&attach);
+    assert_replica_equals_primary(&db, &sqld);
+
+    sqld.execute("INSERT INTO large VALUES (zeroblob(300000))");
+    refused(&mut shell, "SELECT replica_sync()");
+    refused(&mut shell, "SELECT * FROM replica_sync_progress");
+    assert_eq!(shell.run("SELECT sum(length(b)) FROM large"), "400000");
+    shell.run("PRAGMA max_page_count = 500");
+    shell.sync();
+    assert_replica_equals_primary(&db, &sqld);
+
+    // A primary that begins anew, and is larger than it was.
+    sqld.kill9();
+    sqld.wipe();
+    sqld.resume();
+    sqld.execute(large);
+    sqld.execute("INSERT INTO large VALUES (zeroblob(700000))");
+    shell.run("PRAGMA max_page_count = 200");
+    refused(&mut shell, "SELECT replica_sync()");
+    assert_eq!(shell.run("SELECT sum(length(b)) FROM large"), "700000");
+    shell.run("PRAGMA max_page_count = 2000");
+    assert_eq!(shell.sync()["reset"], true);
+    assert_replica_equals_primary(&db, &sqld);
+}
+
+/// A main database in memory is opened anew by the attach, and keeps its limit.
+#[test]
+fn max_page_count_of_a_database_in_memory_is_honoured() {
+    let sqld = primary();
+    sqld.execute("CREATE TABLE large(b); INSERT INTO large VALUES (zeroblob(400000))");
+    let mut shell = Shell::loaded(std::path::Path::new(":memory:"));
+    shell.run("PRAGMA max_page_count = 50");
+    let error = shell.error(&format!("SELECT replica_attach({}, NULL)", quoted(sqld.url())));
+    assert!(error.contains("larger than max_page_count of this connection"), "{error}");
+}
+
+/// It is not asked for in a transaction, whose state that would fix.
+#[test]
+fn a_transaction_that_has_read_nothing_sees_what_a_sync_in_it_brings() {
+    let sqld = primary();
+    let (_folder, db) = empty_place();
+    let mut shell = Shell::attached(&db, &sqld.url());
+    sqld.execute("INSERT INTO t VALUES (2, 'two')");
+    shell.run("BEGIN");
+    shell.sync();
+    assert_eq!(shell.run("SELECT count(*) FROM t"), "2");
+    shell.run("COMMIT");
+}

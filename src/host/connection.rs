@@ -140,9 +140,14 @@ impl HostDb {
     /// Runs a statement on the host's own connection, which may be in the
     /// middle of another one.
     pub fn run(self, sql: &str) -> Result<()> {
+        self.ask(sql).map(|_| ())
+    }
+
+    /// The same; the first column of its first row.
+    pub(super) fn ask(self, sql: &str) -> Result<Option<String>> {
         // Not ours to close.
         let borrowed = std::mem::ManuallyDrop::new(Connection { db: self.0, proof: None });
-        borrowed.query(sql).map(|_| ())
+        borrowed.query(sql)
     }
 
     /// Whether no transaction is open on it.

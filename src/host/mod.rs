@@ -21,6 +21,7 @@ mod io_methods;
 mod kill;
 pub mod lock_proof;
 pub mod memory;
+mod page_limit;
 mod read_only;
 pub mod rights;
 mod temporary;

@@ -19,9 +19,8 @@ impl HostDb {
         !debugged && self.main_file().is_ok_and(|file| !file.takes_writes())
     }
 
-    /// Whether `PRAGMA query_only` is on. The only statement that is ever
-    /// executed on the host's connection: it reads a flag, and an authorizer
-    /// that denies it is left in peace.
+    /// Whether `PRAGMA query_only` is on. An authorizer that denies to ask is
+    /// left in peace.
     pub fn is_query_only(self) -> bool {
         let sql = c"PRAGMA query_only".as_ptr();
         let mut statement: *mut sqlite3_stmt = ptr::null_mut();

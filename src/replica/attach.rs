@@ -16,7 +16,7 @@ use crate::store::file::{Contents, ReplicaFile};
 use crate::sync::Syncer;
 use crate::sync::worker::{Schedule, Worker};
 use crate::thread::closing_flag;
-use crate::units::{PAGE_SIZE, PageNo};
+use crate::units::PAGE_SIZE;
 
 /// What `replica_attach` was asked for.
 pub struct Request {
@@ -64,9 +64,9 @@ impl Replica {
             host.distrust_schema();
         }
         if let Some(size) = options.max_size {
-            let pages = u32::try_from(size / PAGE_SIZE).unwrap_or(u32::MAX);
-            file.last_page.set(PageNo(pages));
+            file.size_limit.set_max_size(u32::try_from(size / PAGE_SIZE).unwrap_or(u32::MAX));
         }
+        file.size_limit.ask(host);
         file.trust_schema(options.trusted_schema)?;
         file.schema.publish_unreadable.set(options.publish_unreadable_schema);
         let connect = ConnectOptions {

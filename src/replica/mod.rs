@@ -86,12 +86,14 @@ impl Replica {
     }
 
     /// Brings the file to what the primary has now.
-    pub fn sync(&self, options: SyncOptions) -> Result<SyncReport> {
+    pub fn sync(&self, host: HostDb, options: SyncOptions) -> Result<SyncReport> {
+        self.syncer.file.size_limit.ask(host);
         self.syncer.sync(options)
     }
 
     /// The same on a thread of its own, so that it can be watched.
     pub fn watched_sync(&self, host: HostDb, options: SyncOptions) -> Result<WatchedSync> {
+        self.syncer.file.size_limit.ask(host);
         WatchedSync::start(&self.syncer, host, options)
     }
 }

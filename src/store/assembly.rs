@@ -125,7 +125,7 @@ impl<'f> Assembly<'f> {
     }
 
     fn take_page(&mut self, page: PageNo, image: &PageImage) -> Result<Taken> {
-        self.refuse_beyond_limit(page)?;
+        self.file.size_limit.refuse_beyond(page)?;
         self.received.insert(page);
         self.highest = self.highest.max(page);
         match page {
@@ -144,23 +144,8 @@ impl<'f> Assembly<'f> {
         Ok(Taken::More)
     }
 
-    /// Before anything is written, be it aside: a page of the far end alone
-    /// makes a file as long.
-    fn refuse_beyond_limit(&self, page: PageNo) -> Result<()> {
-        let last = self.file.last_page.get();
-        if page <= last {
-            return Ok(());
-        }
-        let text = format!(
-            "the primary's database is larger than max_size: it has page {} and may have {} pages; \
-             attach with a larger max_size",
-            page.0, last.0
-        );
-        Err(Error::new(Kind::NotAllowed, text))
-    }
-
     fn take_commit(&mut self, commit: Commit, more: bool) -> Result<Taken> {
-        self.refuse_beyond_limit(PageNo(commit.size))?;
+        self.file.size_limit.refuse_beyond(PageNo(commit.size))?;
         if commit.size == 0 {
             return Err(Error::new(Kind::Protocol, "the primary sent a commit of no pages"));
         }

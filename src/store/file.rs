@@ -10,6 +10,7 @@ use super::checkpoint::{Checkpoints, SLICE};
 use super::draft::{Draft, later_version, moved, no_replica_any_more};
 use super::first_look::{Look, holds_data, is_claimed, look_at_bytes};
 use super::schema_filter::SchemaFilter;
+use super::size_limit::SizeLimit;
 use super::spool::Spool;
 use super::wal_index::{WRITE_LOCK, WalIndex};
 use crate::error::{Error, Kind, Result};
@@ -44,8 +45,7 @@ pub struct ReplicaFile {
     /// its log is open.
     ready: Cell<bool>,
     checkpoints: Checkpoints,
-    /// The last page that it may have.
-    pub last_page: Cell<PageNo>,
+    pub size_limit: SizeLimit,
     pub schema: SchemaFilter,
 }
 
@@ -84,7 +84,7 @@ impl ReplicaFile {
             patience,
             ready: Cell::new(false),
             checkpoints: Checkpoints::default(),
-            last_page: Cell::new(PageNo(u32::MAX)),
+            size_limit: SizeLimit::default(),
             schema: SchemaFilter::default(),
         };
         let contents = match look {

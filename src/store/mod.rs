@@ -15,5 +15,6 @@ mod page_set;
 mod readable;
 pub mod schema_filter;
 mod schema_now;
+pub mod size_limit;
 mod spool;
 mod wal_index;

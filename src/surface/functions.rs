@@ -263,7 +263,8 @@ fn sync(connection: &Connection, args: &[Argument]) -> Result<Output> {
     if options.on_reset.is_some() {
         connection.permit_other_content()?;
     }
-    let report = connection.with_replica(|replica| replica.sync(options))?;
+    let host = connection.host;
+    let report = connection.with_replica(|replica| replica.sync(host, options))?;
     if report.pages_written > 0 {
         connection.host.refresh_schema();
     }

@@ -145,7 +145,9 @@ pub const ATTACH: &[Known<Options>] = &[
     Known {
         name: "max_size",
         default: "–",
-        help: "MB that the database may have; a pull that would make it larger is refused",
+        help: "MB that the database may have; a pull that would make it larger is refused. So is \
+               one beyond `PRAGMA max_page_count` of this connection, which attach and \
+               `replica_sync` ask for",
         read: |options, value| set(&mut options.max_size, megabytes(value).map(Some)),
     },
     Known {

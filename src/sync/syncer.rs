@@ -50,9 +50,9 @@ impl Syncer {
             ));
         }
         let timeout = self.file.lock_timeout();
-        let (file, _) =
+        let (mut file, _) =
             ReplicaFile::open(host, None, Patience { timeout, cancelled: cancelled.clone() })?;
-        file.last_page.set(self.file.last_page.get());
+        file.size_limit = self.file.size_limit.clone();
         file.schema.publish_unreadable.set(self.file.schema.publish_unreadable.get());
         file.trust_schema(self.file.schema.trusted.get())?;
         Ok(Syncer {

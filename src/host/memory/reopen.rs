@@ -83,10 +83,9 @@ pub fn move_main(host: HostDb, share: Option<&str>) -> Result<Moved> {
         Some(name) => names::uri(name.as_bytes()),
         None => names::private(NEXT.fetch_add(1, Ordering::Relaxed)),
     };
-    // SAFETY: an open connection whose main database nothing is using; no
-    // bytes are handed over.
-    let code =
-        as_memdb(&uri, || unsafe { sqlite!(deserialize(db, MAIN, ptr::null_mut(), 0, 0, 0)) });
+    let limit = host.page_limit();
+    let code = open_in_place(db, &uri);
+    host.set_page_limit(limit);
     if host.is_in_memory() {
         return Ok(Moved { cookie_before });
     }
@@ -103,7 +102,9 @@ pub fn move_main(host: HostDb, share: Option<&str>) -> Result<Moved> {
 pub fn refresh(host: HostDb) {
     let store = host.store().filter(|store| store.is_private());
     if let Some(store) = store.filter(|_| refuse_while_in_use(host.handle()).is_ok()) {
+        let limit = host.page_limit();
         open_in_place(host.handle(), store.uri());
+        host.set_page_limit(limit);
     }
 }
 
