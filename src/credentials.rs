@@ -9,9 +9,11 @@ use std::fs::{File, OpenOptions};
 use std::io::Read as _;
 use std::path::Path;
 
+use zeroize::Zeroizing;
 use crate::error::{Error, Kind, Result};
 use crate::options::Options;
 use crate::primary::Endpoint;
+use crate::secret::Secret;
 
 /// Tokens of the environment, the files that hold them instead, and the
 /// variables that say where the primary is that they are for.
@@ -39,20 +41,24 @@ struct Variables {
 #[derive(Debug)]
 pub struct Credentials {
     pub endpoint: Endpoint,
-    pub token: Option<String>,
+    pub token: Option<Secret>,
     /// The variable with a token that is for another server.
     pub withheld: Option<&'static str>,
 }
 
-type Environment<'e> = &'e dyn Fn(&str) -> Option<String>;
+/// Gives the value of a variable; a URL may hold a token, too.
+type Environment<'e> = &'e dyn Fn(&str) -> Option<Secret>;
+
+fn variable(name: &str) -> Option<Secret> {
+    std::env::var(name).ok().map(Secret::from).filter(|value| !value.is_empty())
+}
 
 impl Credentials {
     /// For what a call said: a URL, or None for the one of the token file or
     /// the environment; a token, or None for the one of the URL, the token file
     /// or the environment.
     pub fn find(url: Option<&str>, token: Option<&str>, options: &Options) -> Result<Credentials> {
-        let environment = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-        find(url, token, options, &environment)
+        find(url, token, options, &variable)
     }
 
     /// What an error of the primary means if a token was held back.
@@ -70,8 +76,7 @@ impl Credentials {
 
 /// The key of the options, or that of the environment if the environment names
 /// this primary, too.
-pub fn encryption_key(endpoint: &Endpoint, options: &Options) -> Result<Option<String>> {
-    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+pub fn encryption_key(endpoint: &Endpoint, options: &Options) -> Result<Option<Secret>> {
     let key = options.encryption_key.clone().or_else(|| {
         let mut named = VARIABLES.iter().filter_map(|variables| variable(variables.url));
         let is_named = named
@@ -111,7 +116,7 @@ fn find(
     };
     let in_url = endpoint.take_token();
     let mut withheld = None;
-    let token = match (token.map(str::to_owned).or(in_url), in_file) {
+    let token = match (token.map(Secret::from).or(in_url), in_file) {
         (Some(token), _) => Some(token),
         (None, Some((bound_to, token))) if bound_to.is_same_server(&endpoint) => Some(token),
         (None, Some((bound_to, _))) => {
@@ -151,7 +156,7 @@ fn endpoint_of(environment: Environment<'_>) -> Result<Endpoint> {
 fn token_of(
     endpoint: &Endpoint,
     environment: Environment<'_>,
-) -> Result<(Option<String>, Option<&'static str>)> {
+) -> Result<(Option<Secret>, Option<&'static str>)> {
     let listed = environment(HOSTS).is_some_and(|hosts| {
         let separator = |c: char| c == ',' || c.is_whitespace();
         hosts.split(separator).any(|name| endpoint.is_named(name))
@@ -171,12 +176,12 @@ fn token_of(
         }
         let token = match (environment(variables.token), file) {
             (None, Some(file)) => {
-                let text = secret(Path::new(&file)).map_err(|error| error.context(name))?;
-                text.trim().to_owned()
+                let text = secret(Path::new(&*file)).map_err(|error| error.context(name))?;
+                Some(text.trim().into())
             }
-            (token, _) => token.unwrap_or_default(),
+            (token, _) => token,
         };
-        return Ok((Some(token).filter(|token| !token.is_empty()), None));
+        return Ok((token.filter(|token: &Secret| !token.is_empty()), None));
     }
     Ok((None, withheld))
 }
@@ -188,14 +193,14 @@ fn url_variable(token: &str) -> &'static str {
 
 /// The primary and the token of a token file. Both must be in it: otherwise
 /// whoever writes the SQL could have any secret file sent to any server.
-fn two_lines(path: &Path) -> Result<(Endpoint, String)> {
+fn two_lines(path: &Path) -> Result<(Endpoint, Secret)> {
     let read = || {
         let text = secret(path)?;
         let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
         let (url, token) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
         match Endpoint::parse(url) {
             Ok(endpoint) if !token.is_empty() && lines.next().is_none() => {
-                Ok((endpoint, token.to_owned()))
+                Ok((endpoint, token.into()))
             }
             _ => Err(bad("it must have two lines: the URL of the primary, and the token")),
         }
@@ -204,7 +209,7 @@ fn two_lines(path: &Path) -> Result<(Endpoint, String)> {
 }
 
 /// The text of a file that nobody else may read.
-fn secret(path: &Path) -> Result<String> {
+fn secret(path: &Path) -> Result<Secret> {
     // One sentence for all: it says nothing about files to whoever asks.
     let unreadable = || bad("it cannot be read as a file");
     let file = open(path).map_err(|_| unreadable())?;
@@ -215,9 +220,10 @@ fn secret(path: &Path) -> Result<String> {
     if is_open_to_others(&metadata) {
         return Err(bad("others may read or change it; make it yours alone with chmod 600"));
     }
-    let mut text = String::new();
-    file.take(MAX_FILE).read_to_string(&mut text).map_err(|_| unreadable())?;
-    Ok(text)
+    // Room for all of it: a text that grows leaves what it held before.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_FILE as usize));
+    file.take(MAX_FILE).read_to_end(&mut bytes).map_err(|_| unreadable())?;
+    std::str::from_utf8(&bytes).map(Secret::from).map_err(|_| unreadable())
 }
 
 /// A pipe without a writer does not keep us waiting.
@@ -257,7 +263,7 @@ mod tests {
         let options = Options::default();
         find(url, None, &options, &|name| {
             let given = environment.iter().find(|(given, _)| *given == name);
-            given.map(|(_, value)| (*value).to_owned())
+            given.map(|(_, value)| Secret::from(*value))
         })
     }
 

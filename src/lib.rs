@@ -13,7 +13,7 @@
 //!        surface, replica, sync, sidecar, store -> host
 //!        store, sidecar -> fault -> host
 //!        the ground floor, which everything may use:
-//!        code, error, units, position, patience, change, write_id
+//!        code, error, units, position, patience, change, write_id, secret
 //! ```
 
 #![deny(unsafe_code)]
@@ -32,6 +32,7 @@ pub mod primary;
 pub mod proto;
 pub mod replica;
 pub mod schema;
+pub mod secret;
 mod sidecar;
 pub mod sqltext;
 pub mod store;

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::secret::Secret;
 use crate::units::MB;
 
 /// What to do when the primary's history is not the one the file follows.
@@ -32,7 +33,7 @@ pub struct Options {
     pub busy_timeout: Duration,
     pub ca_file: Option<PathBuf>,
     /// Of a database that the primary keeps encrypted.
-    pub encryption_key: Option<String>,
+    pub encryption_key: Option<Secret>,
     /// Bytes that an answer to SQL may take in memory.
     pub max_answer: usize,
     pub on_reset: OnReset,

@@ -49,10 +49,12 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("patience", &[]),
     ("change", &[]),
     ("write_id", &[]),
+    ("secret", &[]),
 ];
 
 /// What every floor stands on.
-const GROUND: &[&str] = &["code", "error", "units", "position", "patience", "change", "write_id"];
+const GROUND: &[&str] =
+    &["code", "error", "units", "position", "patience", "change", "write_id", "secret"];
 
 /// What only some files may mention: the word, those files (or folders, with a
 /// `/`), and why.

@@ -108,6 +108,36 @@ fn a_private_authority_is_trusted_through_ca_file_and_not_without() {
     assert_replica_equals_primary(&db, &sqld);
 }
 
+/// TLS has buffers of its own.
+#[test]
+fn nothing_of_a_token_is_left_after_a_detach() {
+    const TOKEN: &str = "a-token-that-stands-nowhere-but-in-its-file-0123456789";
+    let sqld = Sqld::start();
+    sqld.execute("CREATE TABLE t(x)");
+    let (folder, db) = empty_place();
+    let relay = TlsRelay::start(folder.path(), &sqld);
+    let (file, ca) = (folder.path().join("token"), folder.path().join("ca.pem"));
+    std::fs::write(&file, format!("https://127.0.0.1:{}\n{TOKEN}\n", relay.port)).unwrap();
+    assert!(Command::new("chmod").arg("600").arg(&file).status().unwrap().success());
+    let mut shell = Shell::loaded(&db);
+    let (file, ca) = (file.display(), ca.display());
+    shell.run(&format!(
+        r#"SELECT replica_attach(NULL, NULL, '{{"token_file": "{file}", "ca_file": "{ca}"}}')"#
+    ));
+    shell.run("SELECT replica_write('INSERT INTO t VALUES (1)')");
+    if shell.copies_in_memory(TOKEN).is_none() {
+        println!("skipped: the memory of a process cannot be read here");
+        return;
+    }
+    assert_ne!(shell.copies_in_memory(TOKEN), Some(0), "it is not where this test looks");
+    shell.run("SELECT replica_detach()");
+    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    while shell.copies_in_memory(TOKEN) != Some(0) {
+        assert!(std::time::Instant::now() < deadline, "{:?}", shell.copies_in_memory(TOKEN));
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
 #[test]
 fn a_plain_url_to_a_tls_port_and_the_other_way_round_fail_in_one_sentence() {
     let sqld = Sqld::start();

@@ -18,6 +18,7 @@ use super::{ConnectOptions, Endpoint, Notebook, Notes};
 use crate::error::{Error, Kind, Result};
 use crate::patience::Patience;
 use crate::position::Position;
+use crate::secret::Secret;
 
 /// A protocol that a primary may speak.
 struct Protocol {
@@ -91,7 +92,7 @@ impl Primary {
     pub fn new(
         protocol: &str,
         endpoint: Endpoint,
-        token: Option<String>,
+        token: Option<Secret>,
         options: &ConnectOptions,
         notebook: Arc<dyn Notebook>,
     ) -> Result<Primary> {
@@ -122,7 +123,7 @@ impl Primary {
     }
 
     /// Replaces the token of all later requests.
-    pub fn set_token(&self, token: Option<String>) {
+    pub fn set_token(&self, token: Option<Secret>) {
         self.link.set_token(token);
     }
 

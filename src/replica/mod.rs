@@ -20,6 +20,7 @@ use crate::options::{Options, SyncOptions};
 use crate::primary::Endpoint;
 use crate::sync::Syncer;
 use crate::sync::worker::Worker;
+use crate::secret::Secret;
 
 pub use self::attach::Request;
 pub use self::outcome::Outcome;
@@ -77,11 +78,11 @@ impl Replica {
     }
 
     /// Replaces the token of all later requests.
-    pub fn set_token(&self, token: Option<String>) -> Result<()> {
+    pub fn set_token(&self, token: Option<&str>) -> Result<()> {
         if token.is_some() {
             credentials::check_way(&self.endpoint, &self.options)?;
         }
-        self.syncer.primary.set_token(token);
+        self.syncer.primary.set_token(token.map(Secret::from));
         Ok(())
     }
 

@@ -416,7 +416,7 @@ fn wait(connection: &Connection, args: &[Argument]) -> Result<Output> {
 
 /// `replica_set_token(token)`: NULL takes it away.
 fn set_token(connection: &Connection, args: &[Argument]) -> Result<Output> {
-    let token = token(args.first())?.map(str::to_owned);
+    let token = token(args.first())?;
     connection.with_replica(|replica| replica.set_token(token))?;
     Ok(Output::Null)
 }

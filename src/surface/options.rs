@@ -7,9 +7,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
+use zeroize::Zeroize as _;
 
 use crate::error::{Error, Kind, Result};
 use crate::options::{OnReset, Options, SyncOptions};
+use crate::secret::Secret;
 use crate::units::MB;
 
 /// An option of the function whose options are an `O`.
@@ -70,7 +72,7 @@ pub const ATTACH: &[Known<Options>] = &[
         name: "encryption_key",
         default: "`TURSO_DB_REMOTE_ENCRYPTION_KEY`",
         help: "key of a database that Turso encrypts; sent with each request, shown nowhere",
-        read: |options, value| set(&mut options.encryption_key, text(value).map(Some)),
+        read: |options, value| set(&mut options.encryption_key, secret(value).map(Some)),
     },
     Known {
         name: "max_answer",
@@ -200,7 +202,7 @@ pub const SYNC: &[Known<SyncOptions>] = &[
 /// defaults.
 pub fn parse<O: Default>(known: &[Known<O>], json: &str) -> Result<O> {
     let mut options = O::default();
-    for (name, value) in &object(json)? {
+    for (name, value) in &object(json)?.0 {
         let Some(option) = known.iter().find(|option| option.name == name) else {
             let names: Vec<&str> = known.iter().map(|option| option.name).collect();
             let names = names.join(", ");
@@ -212,9 +214,22 @@ pub fn parse<O: Default>(known: &[Known<O>], json: &str) -> Result<O> {
     Ok(options)
 }
 
-fn object(json: &str) -> Result<Map<String, Value>> {
+/// Its texts are wiped afterwards: one may be a key.
+struct Object(Map<String, Value>);
+
+impl Drop for Object {
+    fn drop(&mut self) {
+        for value in self.0.values_mut() {
+            if let Value::String(text) = value {
+                text.zeroize();
+            }
+        }
+    }
+}
+
+fn object(json: &str) -> Result<Object> {
     match serde_json::from_str(json) {
-        Ok(Value::Object(object)) => Ok(object),
+        Ok(Value::Object(object)) => Ok(Object(object)),
         Ok(_) => Err(bad("options: must be a JSON object, such as {\"timeout\": 10}")),
         Err(error) => {
             Err(bad(format!("options: not valid JSON: {error}; such as {{\"timeout\": 10}}")))
@@ -293,6 +308,12 @@ fn text(value: &Value) -> Result<String> {
         Some(text) if !text.is_empty() => Ok(text.to_owned()),
         _ => Err(must_be("a text", value)),
     }
+}
+
+/// A text that no error repeats, whatever it is.
+fn secret(value: &Value) -> Result<Secret> {
+    let text = value.as_str().filter(|text| !text.is_empty());
+    text.map(Secret::from).ok_or_else(|| bad("must be a text that is not empty"))
 }
 
 /// What SQLite can take in a URI; a colon begins the names that are not given
@@ -404,6 +425,10 @@ mod tests {
             ("{\"timeout\": 0}", "option timeout: must be more than 0 seconds"),
             ("{\"timeout\": -1}", "option timeout: must be a number of seconds, not -1"),
             ("{\"timeout\": 1e99}", "option timeout: must be a number of seconds, not 1e+99"),
+            (
+                "{\"encryption_key\": 1234}",
+                "option encryption_key: must be a text that is not empty",
+            ),
             ("{\"live\": \"yes\"}", "option live: must be true or false, not \"yes\""),
             ("{\"ca_file\": \"\"}", "option ca_file: must be a text, not \"\""),
             (

@@ -142,12 +142,18 @@ pub struct Shell {
 impl Shell {
     /// A shell that does not know of us.
     pub fn plain(db: &Path) -> Shell {
+        Shell::plain_with(db, &[])
+    }
+
+    /// The same with these variables in its environment.
+    pub fn plain_with(db: &Path, environment: &[(&str, &str)]) -> Shell {
         // stderr goes where stdout goes, so that lines come in one order.
         let mut child = Command::new("sh")
             .args(["-c", "exec sqlite3 -batch -init /dev/null \"$0\" 2>&1"])
             .arg(db)
             .env_remove("REPLICA_TOKEN")
             .env_remove("TURSO_AUTH_TOKEN")
+            .envs(environment.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -260,6 +266,25 @@ impl Shell {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).ok()?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
         Some(line.trim().trim_end_matches(" kB").parse::<usize>().ok()? * 1024)
+    }
+
+    /// How often a text stands in the memory of its process; None where that
+    /// cannot be read.
+    pub fn copies_in_memory(&self, text: &str) -> Option<usize> {
+        use std::os::unix::fs::FileExt as _;
+        let maps = std::fs::read_to_string(format!("/proc/{}/maps", self.pid())).ok()?;
+        let memory = std::fs::File::open(format!("/proc/{}/mem", self.pid())).ok()?;
+        let mut copies = 0;
+        for line in maps.lines().filter(|line| line.contains(" rw")) {
+            let (from, to) = line.split(' ').next()?.split_once('-')?;
+            let from = u64::from_str_radix(from, 16).ok()?;
+            let mut bytes = vec![0; (u64::from_str_radix(to, 16).ok()? - from) as usize];
+            // Some mappings of the kernel's are for nobody.
+            if memory.read_exact_at(&mut bytes, from).is_ok() {
+                copies += bytes.windows(text.len()).filter(|at| *at == text.as_bytes()).count();
+            }
+        }
+        Some(copies)
     }
 
     pub fn pid(&self) -> u32 {

@@ -6,6 +6,7 @@
 mod common;
 
 mod endless;
+mod leftovers;
 mod lock;
 mod schema;
 mod tokens;

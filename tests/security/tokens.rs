@@ -173,7 +173,8 @@ fn an_injected_select_gets_no_token_and_replaces_nothing() {
     }
 }
 
-fn secret(path: &Path, text: &str) {
+/// A file that nobody else may read.
+pub fn secret(path: &Path, text: &str) {
     let _ = std::fs::remove_file(path);
     std::fs::write(path, text).unwrap();
     chmod(path, "600");

@@ -16,7 +16,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use ureq::http;
+use ureq::http::HeaderValue;
 
 pub(crate) use self::answer::Answer;
 use self::fault::{Fault, Limits};
@@ -25,6 +27,7 @@ use self::transport::{Trace, during};
 use super::url::Endpoint;
 use crate::error::{Error, Kind, Result};
 use crate::patience::Patience;
+use crate::secret::Secret;
 
 /// A request is not sent on more often.
 const MAX_REDIRECTS: usize = 2;
@@ -47,7 +50,7 @@ pub(super) struct Http {
 pub(crate) struct Post<'a> {
     /// Below the primary's URL, or a whole URL where the primary said so.
     pub path: &'a str,
-    pub headers: &'a [(&'static str, String)],
+    pub headers: &'a [(&'static str, Secret)],
     pub body: &'a [u8],
     /// Whether doing it twice is as good as once.
     pub repeatable: bool,
@@ -146,14 +149,13 @@ impl Http {
     fn request<'a>(&self, post: &Post<'a>) -> std::result::Result<http::Request<&'a [u8]>, Lost> {
         let mut request = http::Request::post(self.request_url(post.path));
         for (name, value) in post.headers {
-            request = request.header(*name, value);
+            // It shares the bytes, wherever the request is copied to.
+            match HeaderValue::from_maybe_shared(Bytes::from_owner(value.clone())) {
+                Ok(value) => request = request.header(*name, value),
+                Err(_) => return Err(unsendable()),
+            }
         }
-        let request = request.body(post.body).map_err(|_| Lost {
-            // The cause is left out: it may repeat a header.
-            error: Error::new(Kind::BadArgument, "the URL or a header of the request is not valid"),
-            sent: false,
-            passing: false,
-        })?;
+        let request = request.body(post.body).map_err(|_| unsendable())?;
         // What cannot be repeated goes over a connection that is surely open:
         // sqld closes one after answering 401, and says so too late.
         if post.repeatable || !self.pool.is_doubtful() {
@@ -260,6 +262,12 @@ fn redirection(answer: &Answer, at: &str) -> Option<String> {
     }
     let to = Endpoint::parse(location).ok()?;
     (!to.has_token() && from.may_redirect_to(&to)).then(|| to.base())
+}
+
+/// The cause is left out: it may repeat a header.
+fn unsendable() -> Lost {
+    let error = Error::new(Kind::BadArgument, "the URL or a header of the request is not valid");
+    Lost { error, sent: false, passing: false }
 }
 
 fn interrupted() -> Error {

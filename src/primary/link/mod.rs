@@ -22,6 +22,7 @@ pub(in crate::primary) use self::refusal::MAX_REFUSAL;
 use self::url::{BASIC, Endpoint};
 use crate::error::{Error, Kind, Result};
 use crate::patience::Patience;
+use crate::secret::Secret;
 use crate::units::MB;
 
 /// A primary that refuses connections is tried again for this long (less, if
@@ -46,7 +47,7 @@ pub struct ConnectOptions {
     /// Bytes that an answer to SQL may take.
     pub max_answer: usize,
     /// Of a database that the primary keeps encrypted: a secret, like the token.
-    pub encryption_key: Option<String>,
+    pub encryption_key: Option<Secret>,
 }
 
 impl Default for ConnectOptions {
@@ -62,8 +63,8 @@ pub(in crate::primary) struct Link {
     /// As it was asked for.
     namespace: Option<String>,
     max_answer: usize,
-    encryption_key: Option<String>,
-    token: Mutex<Option<String>>,
+    encryption_key: Option<Secret>,
+    token: Mutex<Option<Secret>>,
 }
 
 impl Link {
@@ -71,7 +72,7 @@ impl Link {
     /// a `ca_file` that cannot be used.
     pub fn new(
         mut endpoint: Endpoint,
-        token: Option<String>,
+        token: Option<Secret>,
         options: &ConnectOptions,
     ) -> Result<Arc<Link>> {
         let in_url = endpoint.take_token();
@@ -93,7 +94,7 @@ impl Link {
         self.namespace.as_deref()
     }
 
-    pub fn set_token(&self, token: Option<String>) {
+    pub fn set_token(&self, token: Option<Secret>) {
         *self.token.lock() = token;
     }
 
@@ -132,8 +133,8 @@ impl Link {
     }
 
     /// The headers of a request with a body of this type.
-    pub fn headers(&self, content_type: &str) -> Result<Vec<(&'static str, String)>> {
-        let mut headers = vec![("content-type", content_type.to_owned())];
+    pub fn headers(&self, content_type: &str) -> Result<Vec<(&'static str, Secret)>> {
+        let mut headers = vec![("content-type", content_type.into())];
         if let Some(token) = self.token.lock().as_deref() {
             let bare = token.strip_prefix(BASIC).unwrap_or(token);
             if !bare.bytes().all(|byte| byte.is_ascii_graphic()) {
@@ -141,15 +142,15 @@ impl Link {
                 return Err(Error::new(Kind::Auth, text));
             }
             let shown = match token.starts_with(BASIC) {
-                true => token.to_owned(),
-                false => format!("Bearer {token}"),
+                true => token.into(),
+                false => Secret::after("Bearer ", token),
             };
             headers.push(("x-authorization", shown.clone()));
             headers.push(("authorization", shown));
         }
         if let Some(namespace) = &self.namespace {
             // sqld refuses padding.
-            headers.push(("x-namespace-bin", BASE64.encode(namespace)));
+            headers.push(("x-namespace-bin", BASE64.encode(namespace).into()));
         }
         if let Some(key) = &self.encryption_key {
             if !key.bytes().all(|byte| byte.is_ascii_graphic()) {

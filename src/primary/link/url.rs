@@ -7,8 +7,10 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use zeroize::Zeroizing;
 
 use crate::error::{Error, Kind, Result};
+use crate::secret::Secret;
 
 /// Where a primary is.
 #[derive(Clone, PartialEq, Eq)]
@@ -22,7 +24,7 @@ pub struct Endpoint {
     /// What the user wrote in front of `://`.
     scheme: Scheme,
     /// From `authToken=`; taken out by [`Endpoint::take_token`].
-    token: Option<String>,
+    token: Option<Secret>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -178,7 +180,7 @@ impl Endpoint {
     }
 
     /// The token of the URL, which the endpoint then no longer holds.
-    pub fn take_token(&mut self) -> Option<String> {
+    pub fn take_token(&mut self) -> Option<Secret> {
         self.token.take()
     }
 }
@@ -243,17 +245,17 @@ fn host_and_port(authority: &str) -> Result<(String, Option<u16>)> {
 }
 
 /// What stands before an `@`, as the credentials of HTTP's basic scheme.
-fn basic(user: &str) -> Result<String> {
+fn basic(user: &str) -> Result<Secret> {
     let wrong = || bad("its user name and password are not percent-encoded correctly");
     let user = percent_decode(user).ok_or_else(wrong)?;
     if !user.contains(':') {
         return Err(bad("it has a user name without a password; give a token as an argument"));
     }
-    Ok(format!("{BASIC}{}", STANDARD.encode(user)))
+    Ok(Secret::after(BASIC, &Secret::from(STANDARD.encode(&*user))))
 }
 
 /// `tls` and `authToken` from what stands behind the `?`.
-fn parameters(query: &str) -> Result<(Option<bool>, Option<String>)> {
+fn parameters(query: &str) -> Result<(Option<bool>, Option<Secret>)> {
     let (mut tls, mut token) = (None, None);
     for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
         let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
@@ -296,9 +298,9 @@ fn is_path_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~/%!$&'()*+,;=:@".contains(&byte)
 }
 
-fn percent_decode(text: &str) -> Option<String> {
+fn percent_decode(text: &str) -> Option<Secret> {
     let mut bytes = text.bytes();
-    let mut out = Vec::with_capacity(text.len());
+    let mut out = Zeroizing::new(Vec::with_capacity(text.len()));
     while let Some(byte) = bytes.next() {
         if byte != b'%' {
             out.push(byte);
@@ -309,7 +311,7 @@ fn percent_decode(text: &str) -> Option<String> {
         // Two hexadecimal digits make a byte.
         out.push((high * 16 + low) as u8);
     }
-    String::from_utf8(out).ok()
+    std::str::from_utf8(&out).ok().map(Secret::from)
 }
 
 fn bad(cause: &str) -> Error {

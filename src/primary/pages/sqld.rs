@@ -111,12 +111,12 @@ impl Sqld {
     ) -> std::result::Result<Answer, Refusal> {
         let mut headers = self.link.headers(grpc_web::CONTENT_TYPE)?;
         if let Some(session) = session {
-            headers.push(("x-session-token", session.token.clone()));
+            headers.push(("x-session-token", session.token.as_str().into()));
         }
         if self.link.has_default_database() {
             let asked = self.wants_namespace.load(Ordering::Relaxed);
             let namespace = Host::of(self.link.peer()).header(asked);
-            headers.extend(namespace.map(|namespace| (namespace::HEADER, namespace)));
+            headers.extend(namespace.map(|namespace| (namespace::HEADER, namespace.into())));
         }
         let path = format!("{}{method}", sqld_log::SERVICE);
         let body = grpc_web::request(message);

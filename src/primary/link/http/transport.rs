@@ -25,6 +25,7 @@ use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, Transport,
 };
+use zeroize::Zeroize as _;
 
 use super::connect::connect;
 use super::fault::{Fault, Limits, next_slice};
@@ -266,7 +267,11 @@ impl<T: Transport> Transport for Tracked<T> {
     /// Each piece of a long request has the whole time.
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
         begin();
-        self.0.transmit_output(amount, timeout)
+        let sent = self.0.transmit_output(amount, timeout);
+        // The head of a request has the token in it, and the buffer stays with
+        // the connection.
+        self.0.buffers().output()[..amount].zeroize();
+        sent
     }
 
     /// ureq asks for input only after the last byte of the request was taken.
