@@ -226,6 +226,22 @@ impl Connection {
         }
     }
 
+    /// Opens a database file that is nobody's main database here, by SQLite's
+    /// own VFS.
+    pub fn open_file(path: &Path) -> Result<Connection> {
+        let nul = |_| Error::new(Kind::BadArgument, "a path has no NUL character");
+        let name = CString::new(path.to_string_lossy().as_bytes()).map_err(nul)?;
+        let mut db = ptr::null_mut();
+        let flags = OPEN_READWRITE | OPEN_NOMUTEX | OPEN_PRIVATECACHE;
+        // SAFETY: as in `open_beside`.
+        let code = unsafe { sqlite!(open_v2(name.as_ptr(), &mut db, flags, ptr::null())) };
+        let connection = Connection { db, proof: None };
+        match code {
+            rc::OK => Ok(connection),
+            code => Err(connection.error("open the database", code)),
+        }
+    }
+
     /// What the program runs on each new connection (`sqlite3_auto_extension`)
     /// has run on this one, too: one that never gives up its locks would keep
     /// everybody else out. The journal needs no such care: a database that is
@@ -263,8 +279,9 @@ impl Connection {
         self.db
     }
 
-    /// To add functions to it.
-    pub(super) fn as_host(&self) -> HostDb {
+    /// As somebody's connection: to add functions to it, to open its file once
+    /// more.
+    pub fn as_host(&self) -> HostDb {
         HostDb(self.db)
     }
 

@@ -6,6 +6,7 @@
 mod attach;
 mod outcome;
 mod promote;
+mod repair;
 mod status;
 mod wait;
 mod writes;
@@ -25,6 +26,7 @@ use crate::secret::Secret;
 pub use self::attach::Request;
 pub use self::outcome::Outcome;
 pub use self::promote::PromoteReport;
+pub use self::repair::repair;
 pub use self::status::Status;
 pub use self::wait::Awaited;
 pub use self::writes::{Arrival, Batch, BatchReport, Described, WriteReport, split};

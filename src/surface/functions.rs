@@ -1,5 +1,7 @@
 //! The table of SQL functions, and their bodies.
 
+use std::path::Path;
+
 use super::arguments::{awaited, optional_text, seconds, text, values};
 use super::local_transaction::{tie, untie};
 use super::permit::{Effect, Lock};
@@ -109,6 +111,13 @@ pub const ALL: &[Function] = &[
         effect: Effect::Reads,
         once: false,
         body: |_, _| Err(is_a_table("SELECT row ->> 0 FROM replica_query('SELECT ...')")),
+    },
+    Function {
+        name: "replica_repair",
+        arities: &[1],
+        effect: Effect::Governs,
+        once: false,
+        body: repair,
     },
     Function {
         name: "replica_rollback",
@@ -418,6 +427,12 @@ fn wait(connection: &Connection, args: &[Argument]) -> Result<Output> {
 fn set_token(connection: &Connection, args: &[Argument]) -> Result<Output> {
     let token = token(args.first())?;
     connection.with_replica(|replica| replica.set_token(token))?;
+    Ok(Output::Null)
+}
+
+/// `replica_repair(path)`: empties a replica that no statement can be run on.
+fn repair(connection: &Connection, args: &[Argument]) -> Result<Output> {
+    crate::replica::repair(connection.host, Path::new(text("path", &args[0])?))?;
     Ok(Output::Null)
 }
 

@@ -8,5 +8,6 @@ mod common;
 mod endless;
 mod leftovers;
 mod lock;
+mod repair;
 mod schema;
 mod tokens;

@@ -124,7 +124,8 @@ fn the_whole_story_works_in_a_host_that_defends_itself() {
     assert_replica_equals_primary(&db, &sqld);
 }
 
-fn python(script: &str, arguments: &[&Path]) {
+/// Runs one of the Python hosts.
+pub fn python(script: &str, arguments: &[&Path]) {
     let output = Command::new(tool("PYTHON", "venv/bin/python"))
         .arg(format!("tests/python/{script}"))
         .args(arguments)
