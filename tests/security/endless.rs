@@ -8,6 +8,8 @@
 use std::io::Write;
 use std::net::TcpStream;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::common::made_up::{self, Frame, Image, PAGE, field, hello, message, next_offset};
@@ -185,7 +187,63 @@ fn answers_that_lead_nowhere_are_not_asked_for_again_and_again() {
     }
 }
 
-/// The one thing that has no end: new frames, below the head that was told.
+/// A batch that holds one frame is asked for again, by each lane of a long
+/// stretch; a stream is refused.
+#[test]
+fn a_long_stretch_that_comes_a_frame_at_a_time_is_given_up() {
+    let [one, _] = two_pages();
+    let server = sqld(1 << 40, move |method, next| match method {
+        "BatchLogEntries" => batch(&[frame(next, 1, 1, one)]),
+        _ => refusal(12, "no"),
+    });
+    refused("a frame for each request", &server, "", "too many pieces");
+    assert!(server.requests().len() < 1100, "{}", server.requests().len());
+}
+
+/// New frames without an end, below the head that was told. A first sync gives
+/// up at a number that no log has; a later one shows what has come, and leaves
+/// the rest to the next. The library for tests has a lower one.
+#[test]
+fn a_pull_reads_no_more_frames_than_a_log_has() {
+    let pages = two_pages();
+    // Of the two pages in turn, and each a commit but the first.
+    let rewritten =
+        move |n: u64| frame(n, 1 + n as u32 % 2, if n == 0 { 0 } else { 2 }, pages[n as usize % 2]);
+    let head = Arc::new(AtomicU64::new(1 << 46));
+    let told = head.clone();
+    let server = FakeServer::start(move |request| match request.path.rsplit('/').next() {
+        Some("Hello") => hello("log", told.load(Ordering::Relaxed)),
+        Some("BatchLogEntries") => {
+            let next = next_offset(request);
+            let last = told.load(Ordering::Relaxed).min(next + 1023);
+            batch(&(next..=last).map(rewritten).collect::<Vec<_>>())
+        }
+        _ => refusal(12, "no"),
+    });
+    refused("new commits without end", &server, "", "frames, as none has");
+
+    head.store(9, Ordering::Relaxed);
+    let (_folder, db) = empty_place();
+    let mut shell = Shell::attached(&db, &server.url());
+    head.store(1 << 46, Ordering::Relaxed);
+    let position = |shell: &mut Shell| -> u64 {
+        shell.run("SELECT frame_no FROM replica_status").parse().expect("a frame")
+    };
+    let started = Instant::now();
+    let error = shell.error("SELECT replica_sync()");
+    let (took, mb) = (started.elapsed(), shell.peak().unwrap_or(0) >> 20);
+    println!("new commits without end, later: {took:.1?}, {mb} MB: {error}");
+    assert!(error.contains("new frames; sync again to go on"), "{error}");
+    assert!(mb < 64, "{mb}");
+    let came = position(&mut shell);
+    assert!((1 << 16..1 << 17).contains(&came), "{came}");
+    // The next one goes on from there: here with a primary that is honest again.
+    head.store(came + 5000, Ordering::Relaxed);
+    shell.close();
+    let mut shell = Shell::attached(&db, &server.url());
+    assert_eq!(shell.sync()["frames_synced"], 5000);
+}
+
 /// They cost no memory, and whoever does not want to wait interrupts.
 #[test]
 fn new_commits_without_end_cost_little_and_can_be_interrupted() {

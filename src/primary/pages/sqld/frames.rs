@@ -9,6 +9,10 @@ use crate::primary::link::http::Answer;
 use crate::proto::sqld_log::{self, Frame, FrameReader, Shape, Whole};
 use crate::units::FrameNo;
 
+/// sqld answers a batch with this many frames, or up to the end of the
+/// transaction that they end in; with fewer only at the head of its log.
+pub(super) const BATCH: u64 = 1024;
+
 /// Size of the pieces in which an answer is read.
 const CHUNK: usize = 128 * 1024;
 

@@ -9,8 +9,8 @@ use std::result::Result as StdResult;
 use std::sync::Arc;
 
 use super::cursor::Cursor;
-use super::frames::{Frames, Method, Step};
-use super::segments::{Segments, Stretch, WORTH_FRAMES};
+use super::frames::{BATCH, Frames, Method, Step};
+use super::segments::{Rounds, Segments, Stretch, WORTH_FRAMES, too_many_pieces};
 use super::snapshot::Snapshot;
 use super::{Refusal, Session, Sqld, first_missing};
 use crate::change::Change;
@@ -21,10 +21,6 @@ use crate::primary::link::Backoff;
 use crate::primary::pages::{Begin, Feed, Next, Tally};
 use crate::proto::sqld_log::Frame;
 
-/// sqld answers a batch with this many frames, or up to the end of the
-/// transaction that they end in; with fewer only at the head of its log.
-const BATCH: u64 = 1024;
-
 /// A primary that keeps forgetting us is not asked more often than this.
 const MAX_HELLOS: u32 = 4;
 
@@ -32,6 +28,13 @@ const MAX_HELLOS: u32 = 4;
 /// transaction no more often than this: a log that grows by a frame for each of
 /// them would never be read to its end.
 const MAX_ROUNDS: u32 = 1000;
+
+/// So many frames are read in one pull, and an honest primary has no more: a
+/// terabyte for the whole database, and 64 GB for what a file lacks that has a
+/// position; what came of those is shown, and the next pull goes on. The library
+/// for tests gives up sooner.
+const MOST_FRAMES: u64 = if cfg!(feature = "fault-points") { 1 << 16 } else { 1 << 28 };
+const MOST_NEW_FRAMES: u64 = if cfg!(feature = "fault-points") { 1 << 16 } else { 1 << 24 };
 
 /// A file that has a position is brought forward by stretches of this many
 /// frames, each shown when it is complete. With the rest of a transaction that
@@ -48,9 +51,13 @@ struct Pull {
     /// The current frame waits for the commit before it to be handed on.
     kept: bool,
     over: bool,
+    /// The last that was handed on is a commit.
+    between: bool,
     /// Where the last answer that broke off was taken up again.
     resumed_at: Option<u64>,
     rounds: u32,
+    /// The same for the lanes of stretches.
+    short: Arc<Rounds>,
     hellos: u32,
     /// The head as a hello of this very pull told it.
     head: Option<u64>,
@@ -128,8 +135,10 @@ pub(super) fn open(sqld: Arc<Sqld>, from: Option<Position>, patience: &Patience)
         source: Source::None,
         kept: false,
         over,
+        between: false,
         resumed_at: None,
         rounds: 0,
+        short: Arc::new(Rounds::new(MAX_ROUNDS)),
         hellos,
         head,
         bytes,
@@ -152,12 +161,16 @@ impl Feed for Pull {
         }
         if let Some(commit) = self.at.pending.take() {
             self.kept = !self.over;
-            return Ok(Next::Change(commit.change(!self.over)));
+            self.between = true;
+            let more = !self.over && !self.is_long(1);
+            return Ok(Next::Change(commit.change(more)));
         }
         if self.over {
             return Ok(Next::End);
         }
+        self.check_length()?;
         self.kept = false;
+        self.between = false;
         let Pull { source, at, session, .. } = self;
         let frame = source.frame()?;
         match source {
@@ -299,11 +312,37 @@ impl Pull {
 
     fn count_round(&mut self) -> Result<()> {
         self.rounds += 1;
-        if self.rounds > MAX_ROUNDS {
-            let text = "the primary's log comes in too many pieces to be read in one pull";
-            return Err(Error::new(Kind::Protocol, text));
+        if self.rounds > MAX_ROUNDS { Err(too_many_pieces()) } else { Ok(()) }
+    }
+
+    fn most(&self) -> u64 {
+        if self.from.is_some() { MOST_NEW_FRAMES } else { MOST_FRAMES }
+    }
+
+    /// Whether it has brought as many frames as a pull may, so many times.
+    fn is_long(&self, times: u64) -> bool {
+        let skipped = match &self.source {
+            Source::Segments(segments) => segments.skipped,
+            _ => 0,
+        };
+        self.at.frames + skipped >= times * self.most()
+    }
+
+    /// Ends what has no end: behind a commit that was shown, if there is one.
+    fn check_length(&self) -> Result<()> {
+        let most = self.most();
+        match self.from {
+            None if self.is_long(1) => {
+                let text = format!("the primary's log has more than {most} frames, as none has");
+                Err(Error::new(Kind::Protocol, text))
+            }
+            Some(_) if (self.between && self.is_long(1)) || self.is_long(2) => {
+                let text =
+                    format!("the primary has more than {most} new frames; sync again to go on");
+                Err(Error::new(Kind::Unavailable, text))
+            }
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     fn leave_source(&mut self) {
@@ -351,7 +390,8 @@ impl Pull {
         let stretch = self.long_stretch();
         let Pull { sqld, session, at, .. } = self;
         if let Some(stretch) = stretch {
-            return Segments::open(sqld, session, stretch, patience).map(Source::Segments);
+            let segments = Segments::open(sqld, session, stretch, &self.short, patience);
+            return segments.map(Source::Segments);
         }
         let frames = Frames::ask(sqld, Method::Batch, at.next, session, patience)?;
         Ok(Source::Batch { frames, first: at.next, count: 0 })

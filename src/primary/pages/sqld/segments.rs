@@ -15,11 +15,11 @@
 use std::collections::HashMap;
 use std::result::Result as StdResult;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
-use super::frames::{Frames, Method, Step};
+use super::frames::{BATCH, Frames, Method, Step};
 use super::{Refusal, Session, Sqld};
 use crate::error::{Error, Kind, Result};
 use crate::patience::Patience;
@@ -65,6 +65,27 @@ enum Delivery {
     End { outcome: StdResult<(), Refusal>, bytes: u64 },
 }
 
+/// How many more answers may be shorter than a batch is, in all lanes of a pull:
+/// a log that comes by a frame an answer would take as many requests.
+pub(super) struct Rounds(AtomicU32);
+
+impl Rounds {
+    pub fn new(most: u32) -> Rounds {
+        Rounds(AtomicU32::new(most))
+    }
+
+    fn count(&self) -> Result<()> {
+        let less = |left: u32| left.checked_sub(1);
+        let counted = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+        counted.map(|_| ()).map_err(|_| too_many_pieces())
+    }
+}
+
+pub(super) fn too_many_pieces() -> Error {
+    let text = "the primary's log comes in too many pieces to be read in one pull";
+    Error::new(Kind::Protocol, text)
+}
+
 /// A stretch under way. Dropped, it ends its threads and waits for them.
 pub(super) struct Segments {
     deliveries: Option<Receiver<Delivery>>,
@@ -90,6 +111,7 @@ impl Segments {
         sqld: &Arc<Sqld>,
         session: &Session,
         stretch: Stretch,
+        short: &Arc<Rounds>,
         patience: &Patience,
     ) -> StdResult<Segments, Refusal> {
         let over = Arc::new(AtomicBool::new(false));
@@ -118,6 +140,7 @@ impl Segments {
                 next: first,
                 end,
                 last: stretch.last,
+                short: short.clone(),
                 parcel: Parcel { segment: number as u8, ..Parcel::default() },
                 bytes: 0,
             }
@@ -230,6 +253,7 @@ struct Lane {
     /// the transaction of frame `last`.
     end: Option<u64>,
     last: u64,
+    short: Arc<Rounds>,
     parcel: Parcel,
     bytes: u64,
 }
@@ -276,9 +300,16 @@ impl Lane {
                 _ if (self.patience.cancelled)() => return Err(nobody_listens().into()),
                 // Where an answer broke off, the next one can go on.
                 Err(Refusal::Error(error))
-                    if error.kind() == Kind::Unavailable && self.next > before => {}
+                    if error.kind() == Kind::Unavailable && self.next > before =>
+                {
+                    self.short.count()?;
+                }
                 Err(refusal) => return Err(refusal),
-                Ok(false) if self.next > before => {}
+                Ok(false) if self.next > before => {
+                    if self.next - before < BATCH {
+                        self.short.count()?;
+                    }
+                }
                 Ok(false) => {
                     let (last, next) = (self.last, self.next);
                     let text = format!("the primary has frame {last} but sends none from {next}");
