@@ -9,11 +9,11 @@ use std::fs::{File, OpenOptions};
 use std::io::Read as _;
 use std::path::Path;
 
-use zeroize::Zeroizing;
 use crate::error::{Error, Kind, Result};
 use crate::options::Options;
 use crate::primary::Endpoint;
 use crate::secret::Secret;
+use zeroize::Zeroizing;
 
 /// Tokens of the environment, the files that hold them instead, and the
 /// variables that say where the primary is that they are for.

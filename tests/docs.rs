@@ -162,7 +162,7 @@ fn the_errors_of_the_troubleshooting_page_exist() {
     // SQLite's own, the shell's and Python's.
     known += "the primary ended the transaction: Transaction timed out: it was open for more than 5 s attempt to write a readonly database replica_open_transaction: not authorized malformed database schema ( ) - no such function: vector_ too many arguments on function replica_write no such function: replica_attach no such function: replica_query \
               has no attribute 'enable_load_extension' cannot open shared object file \
-              no such module: replica_status unsafe use of near \">>\": syntax error version `GLIBC_2.34' not found";
+              no such module: replica_status unsupported file format unsafe use of near \">>\": syntax error version `GLIBC_2.34' not found";
     let page = std::fs::read_to_string("docs/troubleshooting.md").unwrap();
     let mut found = 0;
     for heading in page.lines().filter_map(|line| line.strip_prefix("### `")) {

@@ -19,9 +19,9 @@ use crate::error::Result;
 use crate::host::HostDb;
 use crate::options::{Options, SyncOptions};
 use crate::primary::Endpoint;
+use crate::secret::Secret;
 use crate::sync::Syncer;
 use crate::sync::worker::Worker;
-use crate::secret::Secret;
 
 pub use self::attach::Request;
 pub use self::outcome::Outcome;

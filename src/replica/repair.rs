@@ -12,7 +12,6 @@ use crate::store::assembly::{Assembly, Base, Taken, overtaken};
 use crate::store::file::{Contents, ReplicaFile};
 use crate::wal::page1;
 
-
 /// Empties the replica at `path` if its first page is none that every SQLite
 /// opens. Whoever attaches it then gets a first sync. Anything else is refused
 /// and stays as it is: a sound replica may be the last copy. `caller` is who

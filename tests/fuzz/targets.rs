@@ -132,7 +132,7 @@ fn text(bytes: &[u8]) {
         let shown = endpoint.to_string();
         // A token of some length does not hide in what is shown by accident.
         if let Some(token) = token.filter(|token| token.len() > 12) {
-            assert!(!shown.contains(&token), "{shown}");
+            assert!(!shown.contains(&*token), "{shown}");
         }
         assert!(Endpoint::parse(&shown).is_ok(), "{shown}");
     }

@@ -42,7 +42,7 @@ impl Notebook for NoNotes {
 
 fn primary_with(url: &str, token: Option<&str>, options: ConnectOptions) -> Arc<Primary> {
     let endpoint = Endpoint::parse(url).unwrap();
-    let token = token.map(str::to_owned);
+    let token = token.map(Into::into);
     Arc::new(Primary::new("sqld", endpoint, token, &options, Arc::new(NoNotes)).unwrap())
 }
 

@@ -147,7 +147,7 @@ fn a_refused_token_is_named_and_never_shown() {
     assert!(error.to_string().contains("does not let this token write"), "{error}");
     assert_eq!(sqld.scalar("SELECT count(*) FROM t"), "0");
 
-    reader.set_token(Some(tokens::READ_WRITE.to_owned()));
+    reader.set_token(Some(tokens::READ_WRITE.into()));
     write(&reader, "INSERT INTO t(b) VALUES(1)").unwrap();
     let in_url = format!("{}?authToken={}", sqld.url(), tokens::READ_WRITE);
     write(&primary(&in_url), "INSERT INTO t(b) VALUES(1)").unwrap();

@@ -236,7 +236,7 @@ fn a_pull_reads_no_more_frames_than_a_log_has() {
     assert!(error.contains("new frames; sync again to go on"), "{error}");
     assert!(mb < 64, "{mb}");
     let came = position(&mut shell);
-    assert!((1 << 16..1 << 17).contains(&came), "{came}");
+    assert!((1 << 17..1 << 18).contains(&came), "{came}");
     // The next one goes on from there: here with a primary that is honest again.
     head.store(came + 5000, Ordering::Relaxed);
     shell.close();
@@ -251,6 +251,8 @@ fn new_commits_without_end_cost_little_and_can_be_interrupted() {
     let started = Instant::now();
     let server = sqld(1 << 46, move |method, next| match method {
         "BatchLogEntries" if started.elapsed() < 3 * PATIENCE => {
+            // Slow enough that the interrupt comes before the bound.
+            std::thread::sleep(Duration::from_millis(400));
             let frames: Vec<Frame> = (next..next + 1024).map(|n| frame(n, 1, 1, one)).collect();
             batch(&frames)
         }

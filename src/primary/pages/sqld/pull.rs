@@ -33,8 +33,8 @@ const MAX_ROUNDS: u32 = 1000;
 /// terabyte for the whole database, and 64 GB for what a file lacks that has a
 /// position; what came of those is shown, and the next pull goes on. The library
 /// for tests gives up sooner.
-const MOST_FRAMES: u64 = if cfg!(feature = "fault-points") { 1 << 16 } else { 1 << 28 };
-const MOST_NEW_FRAMES: u64 = if cfg!(feature = "fault-points") { 1 << 16 } else { 1 << 24 };
+const MOST_FRAMES: u64 = if cfg!(feature = "fault-points") { 1 << 17 } else { 1 << 28 };
+const MOST_NEW_FRAMES: u64 = if cfg!(feature = "fault-points") { 1 << 17 } else { 1 << 24 };
 
 /// A file that has a position is brought forward by stretches of this many
 /// frames, each shown when it is complete. With the rest of a transaction that
