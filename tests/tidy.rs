@@ -1,8 +1,7 @@
 //! The architecture, held by a test: which module may know which, where
 //! `unsafe`, threads and the HTTP client may be, how long a file may get.
 //!
-//! Reads the source text and nothing else. A rule that is in the way is
-//! changed here, with its reason.
+//! It reads source text. A rule in the way is changed here, with its reason.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
@@ -56,8 +55,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
 const GROUND: &[&str] =
     &["code", "error", "units", "position", "patience", "change", "write_id", "secret"];
 
-/// What only some files may mention: the word, those files (or folders, with a
-/// `/`), and why.
+/// What only some files (or folders, with a `/`) may mention: word, files, why.
 const ONLY_IN: &[(&str, &[&str], &str)] = &[
     // SQLite says "unsafe use of" a function.
     ("unsafe", &["host/", "store/readable.rs"], "the FFI wall is in one folder"),
