@@ -57,7 +57,7 @@ enum Verdict {
 enum Overflow<'f> {
     None,
     /// To the file: a first sync.
-    Draft(Draft<'f>),
+    Draft(Box<Draft<'f>>),
     /// Aside, until the locks are taken.
     Spool(Spool),
 }
@@ -213,7 +213,7 @@ impl<'f> Assembly<'f> {
                 return Ok(Overflow::None);
             }
             if draft.is_direct() {
-                return Ok(Overflow::Draft(draft));
+                return Ok(Overflow::Draft(Box::new(draft)));
             }
         }
         Ok(Overflow::Spool(self.file.spool()?))
@@ -222,7 +222,7 @@ impl<'f> Assembly<'f> {
     fn publish(&mut self, commit: Commit) -> Result<Taken> {
         let (mut draft, spool) = match std::mem::replace(&mut self.overflow, Overflow::None) {
             Overflow::None => (self.file.begin()?, None),
-            Overflow::Draft(draft) => (draft, None),
+            Overflow::Draft(draft) => (*draft, None),
             Overflow::Spool(spool) => (self.file.begin()?, Some(spool)),
         };
         let stamp = draft.stamp();
