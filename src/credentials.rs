@@ -5,15 +5,16 @@
 //! gets the token. No token goes over plain HTTP to another machine unless the
 //! caller says so.
 
-use std::fs::{File, OpenOptions};
 use std::io::Read as _;
 use std::path::Path;
+
+use zeroize::Zeroizing;
 
 use crate::error::{Error, Kind, Result};
 use crate::options::Options;
 use crate::primary::Endpoint;
+use crate::regular_file;
 use crate::secret::Secret;
-use zeroize::Zeroizing;
 
 /// Tokens of the environment, the files that hold them instead, and the
 /// variables that say where the primary is that they are for.
@@ -212,9 +213,8 @@ fn two_lines(path: &Path) -> Result<(Endpoint, Secret)> {
 fn secret(path: &Path) -> Result<Secret> {
     // One sentence for all: it says nothing about files to whoever asks.
     let unreadable = || bad("it cannot be read as a file");
-    let file = open(path).map_err(|_| unreadable())?;
-    let metadata = file.metadata().map_err(|_| unreadable())?;
-    if !metadata.is_file() || metadata.len() > MAX_FILE {
+    let (file, metadata) = regular_file::open(path).map_err(|_| unreadable())?;
+    if metadata.len() > MAX_FILE {
         return Err(unreadable());
     }
     if is_open_to_others(&metadata) {
@@ -224,18 +224,6 @@ fn secret(path: &Path) -> Result<Secret> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_FILE as usize));
     file.take(MAX_FILE).read_to_end(&mut bytes).map_err(|_| unreadable())?;
     std::str::from_utf8(&bytes).map(Secret::from).map_err(|_| unreadable())
-}
-
-/// A pipe without a writer does not keep us waiting.
-#[cfg(unix)]
-fn open(path: &Path) -> std::io::Result<File> {
-    use std::os::unix::fs::OpenOptionsExt as _;
-    OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)
-}
-
-#[cfg(not(unix))]
-fn open(path: &Path) -> std::io::Result<File> {
-    OpenOptions::new().read(true).open(path)
 }
 
 /// A group may read it: that is how a service is given a secret.

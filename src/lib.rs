@@ -9,6 +9,7 @@
 //!                              credentials -> primary
 //!                   replica, store -> schema -> sqltext
 //!                   sync, primary -> thread
+//!                   credentials, primary -> regular_file
 //!        surface, replica, sync, credentials -> options
 //!        surface, replica, sync, sidecar, store -> host
 //!        store, sidecar -> fault -> host
@@ -30,6 +31,7 @@ pub mod patience;
 pub mod position;
 pub mod primary;
 pub mod proto;
+mod regular_file;
 pub mod replica;
 pub mod schema;
 pub mod secret;

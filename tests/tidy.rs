@@ -8,50 +8,30 @@ use std::path::{Path, PathBuf};
 
 /// The floors, as `src/lib.rs` draws them. A module may also use what is
 /// further down its own arrow, and everything may use the `GROUND`.
-const MAY_USE: &[(&str, &[&str])] = &[
-    ("lib", &["surface"]),
-    ("surface", &["replica", "options", "store", "primary", "sqltext", "host"]),
+const MAY_USE: &[(&str, &str)] = &[
+    ("lib", "surface"),
+    ("surface", "replica options store primary sqltext host"),
     (
         "replica",
-        &[
-            "sync",
-            "credentials",
-            "sidecar",
-            "options",
-            "store",
-            "primary",
-            "sqltext",
-            "schema",
-            "wal",
-            "host",
-            "fault",
-            "thread",
-        ],
+        "sync credentials sidecar options store primary sqltext schema wal host fault thread",
     ),
-    ("sync", &["options", "store", "primary", "host", "thread"]),
-    ("credentials", &["options", "primary"]),
-    ("sidecar", &["store", "primary", "host", "fault"]),
-    ("options", &[]),
-    ("store", &["schema", "wal", "host", "fault"]),
-    ("schema", &["sqltext"]),
-    ("primary", &["proto", "sqltext", "thread"]),
-    ("proto", &["sqltext"]),
-    ("sqltext", &[]),
-    ("wal", &[]),
-    ("host", &[]),
-    ("fault", &["host"]),
-    ("thread", &[]),
-    ("code", &[]),
-    ("error", &[]),
-    ("units", &[]),
-    ("position", &[]),
-    ("patience", &[]),
-    ("change", &[]),
-    ("write_id", &[]),
-    ("secret", &[]),
+    ("sync", "options store primary host thread"),
+    ("credentials", "options primary regular_file"),
+    ("sidecar", "store primary host fault"),
+    ("options", ""),
+    ("store", "schema wal host fault"),
+    ("schema", "sqltext"),
+    ("primary", "proto sqltext thread regular_file"),
+    ("proto", "sqltext"),
+    ("sqltext", ""),
+    ("wal", ""),
+    ("host", ""),
+    ("fault", "host"),
+    ("thread", ""),
+    ("regular_file", ""),
 ];
 
-/// What every floor stands on.
+/// What every floor stands on, and what uses nothing else.
 const GROUND: &[&str] =
     &["code", "error", "units", "position", "patience", "change", "write_id", "secret"];
 
@@ -202,7 +182,9 @@ fn modules_know_only_what_is_below_them() {
     let mut findings = Vec::new();
     for source in sources().iter().filter(|source| !source.is_test()) {
         let module = source.module();
-        let Some((_, may_use)) = MAY_USE.iter().find(|(name, _)| *name == module) else {
+        let row = MAY_USE.iter().find(|(name, _)| *name == module);
+        let ground = GROUND.contains(&module).then_some("");
+        let Some(may_use) = row.map(|(_, may_use)| *may_use).or(ground) else {
             findings.push(format!("src/{}: not a module of the plan", source.path));
             continue;
         };
@@ -210,7 +192,7 @@ fn modules_know_only_what_is_below_them() {
             let is_module = MAY_USE.iter().any(|(name, _)| *name == used);
             let allowed = used == module
                 || GROUND.contains(&used.as_str())
-                || may_use.contains(&used.as_str());
+                || may_use.split(' ').any(|name| name == used);
             if is_module && !allowed {
                 findings.push(format!("src/{}: {module} may not use {used}", source.path));
             }

@@ -230,7 +230,7 @@ impl Connection {
     /// own VFS.
     pub fn open_file(path: &Path) -> Result<Connection> {
         let nul = |_| Error::new(Kind::BadArgument, "a path has no NUL character");
-        let name = CString::new(path.to_string_lossy().as_bytes()).map_err(nul)?;
+        let name = CString::new(path.as_os_str().as_encoded_bytes()).map_err(nul)?;
         let mut db = ptr::null_mut();
         let flags = OPEN_READWRITE | OPEN_NOMUTEX | OPEN_PRIVATECACHE;
         // SAFETY: as in `open_beside`.

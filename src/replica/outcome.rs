@@ -20,15 +20,15 @@ impl Replica {
     /// Asks the primary. What has not happened is kept from happening later.
     pub fn outcome(&self, id: &str) -> Result<Outcome> {
         let id = WriteId::parse(id).ok_or_else(|| {
-            let text = "this is no id of a write; an error whose outcome is unknown, or \
-                        replica_enqueue(), tells one";
+            let text =
+                "this is no id of a write; the error of one whose outcome is unknown tells it";
             Error::new(Kind::BadArgument, text)
         })?;
         let patience = self.syncer.patience(SyncOptions::default());
         let outcome = match self.fate_of(&id, "", &patience)? {
             Fate::Committed(noted) => Outcome::Committed(noted),
             Fate::Refused => Outcome::NotCommitted,
-            Fate::Another | Fate::Forgotten | Fate::WentBack => Outcome::Unknown,
+            Fate::Another | Fate::Forgotten => Outcome::Unknown,
         };
         self.ids.settle(&id);
         Ok(outcome)

@@ -25,7 +25,7 @@ pub fn repair(caller: HostDb, path: &Path) -> Result<()> {
         return Err(no_need("is not a replica"));
     }
     let at = file.position()?;
-    if !file.is_unreadable()? {
+    if !has_unreadable_first_page(&file)? {
         return Err(no_need("has a first page that can be read; attach it, and sync it"));
     }
     let mut assembly = Assembly::new(&file, Base::Everything { replaces: at });
@@ -35,12 +35,10 @@ pub fn repair(caller: HostDb, path: &Path) -> Result<()> {
     file.copy_log()
 }
 
-impl ReplicaFile {
-    /// Whether there is a SQLite that does not open it.
-    fn is_unreadable(&self) -> Result<bool> {
-        let draft = self.begin()?;
-        Ok(page1::refuse(draft.page_1(), draft.size()).is_some())
-    }
+/// Whether there is a SQLite that does not open it.
+fn has_unreadable_first_page(file: &ReplicaFile) -> Result<bool> {
+    let draft = file.begin()?;
+    Ok(page1::refuse(draft.page_1(), draft.size()).is_some())
 }
 
 fn no_need(why: &str) -> Error {

@@ -116,28 +116,38 @@ impl Sqld {
             .append(true)
             .open(self.folder.path().join("log"))
             .expect("a log file");
-        let child = Command::new(tool("SQLD", "sqld"))
-            .arg("--db-path")
-            .arg(self.database())
-            .arg(format!("--http-listen-addr={}", self.address))
-            .args(["--no-welcome", "--max-response-size=1GB", "--max-total-response-size=4GB"])
-            // Should this process be killed, the server ends by itself.
-            .args(["--idle-shutdown-timeout-s=300", "--initial-idle-shutdown-timeout-s=300"])
-            .args(&self.args)
-            .env_clear()
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().expect("a file handle"))
-            .stderr(log)
-            .spawn()
-            .expect("sqld starts");
-        self.child = Some(child);
+        let start = || {
+            Command::new(tool("SQLD", "sqld"))
+                .arg("--db-path")
+                .arg(self.database())
+                .arg(format!("--http-listen-addr={}", self.address))
+                .args(["--no-welcome", "--max-response-size=1GB", "--max-total-response-size=4GB"])
+                // Should this process be killed, the server ends by itself.
+                .args(["--idle-shutdown-timeout-s=300", "--initial-idle-shutdown-timeout-s=300"])
+                .args(&self.args)
+                .env_clear()
+                .stdin(Stdio::null())
+                .stdout(log.try_clone().expect("a file handle"))
+                .stderr(log.try_clone().expect("a file handle"))
+                .spawn()
+                .expect("sqld starts")
+        };
+        let mut child = start();
         let deadline = Instant::now() + PATIENCE;
         while ureq::get(format!("{}/health", self.url())).call().is_err() {
-            let ended = self.child.as_mut().expect("just started").try_wait().expect("a child");
-            assert!(ended.is_none(), "sqld ended at once ({ended:?}):\n{}", self.log());
-            assert!(Instant::now() < deadline, "sqld does not answer:\n{}", self.log());
+            if let Some(ended) = child.try_wait().expect("a child") {
+                // The system may take a moment to give the address back.
+                let address_in_use = self.log().trim_end().ends_with("(os error 98)");
+                assert!(address_in_use, "sqld ended at once ({ended:?}):\n{}", self.log());
+                child = start();
+            }
+            if Instant::now() > deadline {
+                let _ = child.kill();
+                panic!("sqld does not answer:\n{}", self.log());
+            }
             std::thread::sleep(Duration::from_millis(10));
         }
+        self.child = Some(child);
     }
 
     /// Sends a signal: `STOP` makes it silent, `CONT` lets it go on.

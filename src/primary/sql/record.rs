@@ -25,11 +25,11 @@ const COMMITTED: &str = "committed";
 const REFUSED: &str = "refused";
 
 /// Refuses an id by a NULL where none may be: it is not above the highest of
-/// its client, or that one is below what the client knows to be there.
+/// its client.
 const WRITE_DOWN: &str = "INSERT INTO _replica_writes(client, sequence, outcome, settled, digest, \
                           time) SELECT ?1, CASE WHEN coalesce((SELECT max(sequence) FROM \
-                          _replica_writes WHERE client = ?1), 0) BETWEEN ?5 AND ?2 - 1 THEN ?2 END, \
-                          ?6, ?3, ?4, CAST(strftime('%s', 'now') AS INTEGER)";
+                          _replica_writes WHERE client = ?1), 0) < ?2 THEN ?2 END, ?5, ?3, ?4, \
+                          CAST(strftime('%s', 'now') AS INTEGER)";
 
 const NOTE_RESULT: &str = "UPDATE _replica_writes SET rows_affected = changes(), \
                            last_insert_rowid = CASE WHEN ?3 THEN last_insert_rowid() END \
@@ -46,8 +46,6 @@ pub struct Once {
     pub id: WriteId,
     /// Tells it from another write that was given the same id.
     pub digest: String,
-    /// A number of this client that the primary has said to hold.
-    pub acknowledged: u64,
     /// Everything of this client below it is settled: nobody will ask.
     pub settled: u64,
 }
@@ -71,9 +69,6 @@ pub enum Fate {
     Another,
     /// What it came to is no longer recorded.
     Forgotten,
-    /// The primary lacks a later write that it had confirmed: it was put back
-    /// to an earlier state.
-    WentBack,
 }
 
 impl Once {
@@ -101,12 +96,7 @@ impl Once {
 
     fn write_down(&self, outcome: &str) -> Statement {
         let mut args = self.key(self.id.sequence);
-        args.extend([
-            number(self.settled),
-            text(&self.digest),
-            number(self.acknowledged),
-            text(outcome),
-        ]);
+        args.extend([number(self.settled), text(&self.digest), text(outcome)]);
         Statement { sql: WRITE_DOWN.to_owned(), args }
     }
 
@@ -138,7 +128,7 @@ impl Once {
             _ => None,
         };
         let is = |value: Option<&Value>, wanted: &str| matches!(value, Some(Value::Text(text)) if text == wanted);
-        let Some(first) = rows.first() else { return Fate::WentBack };
+        let Some(first) = rows.first() else { return Fate::Forgotten };
         if whole(first.first()) == Some(self.id.sequence) {
             return match () {
                 () if is(first.get(1), REFUSED) => Fate::Refused,
@@ -185,7 +175,7 @@ mod tests {
 
     fn once(sequence: u64) -> Once {
         let id = WriteId { client: "0".repeat(32), sequence };
-        Once { id, digest: "d".to_owned(), acknowledged: 0, settled: sequence }
+        Once { id, digest: "d".to_owned(), settled: sequence }
     }
 
     fn row(sequence: i64, outcome: &str, settled: i64, digest: &str) -> Vec<Value> {
@@ -203,7 +193,7 @@ mod tests {
     fn the_rows_of_a_client_tell_the_fate_of_each_of_its_numbers() {
         let committed = Fate::Committed(Noted { rows_affected: Some(2), last_insert_rowid: None });
         for (rows, fate) in [
-            (vec![], Fate::WentBack),
+            (vec![], Fate::Forgotten),
             (vec![row(5, COMMITTED, 5, "d")], committed),
             (vec![row(5, COMMITTED, 5, "e")], Fate::Another),
             (vec![row(5, REFUSED, 0, "")], Fate::Refused),

@@ -39,6 +39,14 @@ pub(super) struct Layout {
     pub record: Option<Places>,
 }
 
+impl Layout {
+    /// The caller's statements, and a probe behind them.
+    fn probed(count: usize, naming: Naming) -> Layout {
+        let last = count.saturating_sub(1);
+        Layout { steps: count + 1, first: 0, count, last, probe: Some(count), naming, record: None }
+    }
+}
+
 /// Where the steps stand that record an id.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Places {
@@ -118,9 +126,7 @@ pub(super) fn inside(statements: &[Statement]) -> Result<Steps<'_>> {
     let count = stmts.len();
     let naming = Naming::Statements;
     if count == 1 {
-        let layout =
-            Layout { steps: 2, first: 0, count, last: 0, probe: Some(1), naming, record: None };
-        return chained(stmts, layout);
+        return chained(stmts, Layout::probed(count, naming));
     }
     let (last, probe) = (count + 1, Some(count + 4));
     let layout = Layout { steps: count + 5, first: 1, count, last, probe, naming, record: None };
@@ -140,20 +146,8 @@ pub(super) fn inside(statements: &[Statement]) -> Result<Steps<'_>> {
 /// error some rows are in it: the caller undoes them.
 pub(super) fn rows_inside(rows: Rows<'_>) -> Result<Steps<'_>> {
     let stmts = stmts_of(rows);
-    let count = stmts.len();
-    let (last, naming) = (count.saturating_sub(1), Naming::Rows(rows.first));
-    chained(
-        stmts,
-        Layout {
-            steps: count + 1,
-            first: 0,
-            count,
-            last,
-            probe: Some(count),
-            naming,
-            record: None,
-        },
-    )
+    let layout = Layout::probed(stmts.len(), Naming::Rows(rows.first));
+    chained(stmts, layout)
 }
 
 /// The statements and a probe behind them.
@@ -192,17 +186,7 @@ pub(super) fn query(statement: &Statement, alone: bool) -> Result<Steps<'_>> {
 /// leave end with a transaction that nobody will commit?
 pub(super) fn sequence(statements: &[Statement]) -> Steps<'_> {
     let stmts: Vec<_> = statements.iter().map(Stmt::of).collect();
-    let count = stmts.len();
-    let (last, naming) = (count.saturating_sub(1), Naming::Statements);
-    let layout = Layout {
-        steps: count + 1,
-        first: 0,
-        count,
-        last,
-        probe: Some(count),
-        naming,
-        record: None,
-    };
+    let layout = Layout::probed(stmts.len(), Naming::Statements);
     let mut list = Vec::with_capacity(layout.steps);
     chain(&mut list, stmts);
     if let Some((_, first)) = list.first_mut() {

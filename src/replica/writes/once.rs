@@ -43,7 +43,7 @@ impl Ids {
         let settled = given.open.first().copied().unwrap_or(sequence);
         let client = given.client.get_or_insert_with(random_name).clone();
         let id = WriteId { client, sequence };
-        Once { id, digest: String::new(), acknowledged: 0, settled }
+        Once { id, digest: String::new(), settled }
     }
 
     /// Nobody knows what became of it: its row must stay on the primary.
@@ -198,7 +198,7 @@ fn told(fate: Fate, frame_no: Option<u64>, count: usize) -> Option<Result<Execut
             let results = results(noted, count);
             Some(Ok(Executed { results, frame_no, recovered: true }))
         }
-        Fate::Refused | Fate::Another | Fate::Forgotten | Fate::WentBack => None,
+        Fate::Refused | Fate::Another | Fate::Forgotten => None,
     }
 }
 
@@ -213,7 +213,7 @@ fn results(noted: Noted, count: usize) -> Vec<StatementResult> {
 }
 
 /// Whether an error says nothing about the write, and may be over in a moment.
-pub(in crate::replica) fn may_pass(kind: Kind) -> bool {
+fn may_pass(kind: Kind) -> bool {
     matches!(
         kind,
         Kind::OutcomeUnknown
@@ -225,19 +225,17 @@ pub(in crate::replica) fn may_pass(kind: Kind) -> bool {
 }
 
 /// Whether the primary has run the write and says no.
-pub(in crate::replica) fn is_refusal(kind: Kind) -> bool {
+fn is_refusal(kind: Kind) -> bool {
     matches!(kind, Kind::Remote(_) | Kind::BadArgument | Kind::NotAllowed | Kind::TransactionLost)
 }
 
-pub(in crate::replica) fn digest_of(work: OnceWork<'_>) -> String {
+fn digest_of(work: OnceWork<'_>) -> String {
     match work {
-        OnceWork::Statements(statements) => digest(statements),
+        OnceWork::Statements(statements) => {
+            digest(statements.iter().map(|one| (one.sql.as_str(), one.args.as_slice())))
+        }
         OnceWork::Rows(rows) => {
-            let statements = rows.rows.iter().map(|row| crate::primary::Statement {
-                sql: row.sql.to_string(),
-                args: row.args.clone(),
-            });
-            digest(&statements.collect::<Vec<_>>())
+            digest(rows.rows.iter().map(|row| (&*row.sql, row.args.as_slice())))
         }
     }
 }

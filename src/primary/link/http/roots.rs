@@ -1,12 +1,12 @@
 //! The certificate authorities of a file.
 
-use std::fs::{File, OpenOptions};
 use std::io::Read as _;
 use std::path::Path;
 
 use ureq::tls::{Certificate, PemItem, parse_pem};
 
 use crate::error::{Error, Kind, Result};
+use crate::regular_file;
 
 /// Ten times what a distribution's bundle takes.
 const MAX_FILE: u64 = 2 * 1024 * 1024;
@@ -25,9 +25,8 @@ pub(super) fn read(path: &Path) -> Result<Vec<Certificate<'static>>> {
 }
 
 fn certificates(path: &Path) -> Option<Vec<Certificate<'static>>> {
-    let file = open(path).ok()?;
-    let metadata = file.metadata().ok()?;
-    if !metadata.is_file() || metadata.len() > MAX_FILE {
+    let (file, metadata) = regular_file::open(path).ok()?;
+    if metadata.len() > MAX_FILE {
         return None;
     }
     let mut pem = Vec::new();
@@ -39,16 +38,4 @@ fn certificates(path: &Path) -> Option<Vec<Certificate<'static>>> {
         }
     }
     (!certificates.is_empty()).then_some(certificates)
-}
-
-/// A pipe without a writer does not keep us waiting.
-#[cfg(unix)]
-fn open(path: &Path) -> std::io::Result<File> {
-    use std::os::unix::fs::OpenOptionsExt as _;
-    OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)
-}
-
-#[cfg(not(unix))]
-fn open(path: &Path) -> std::io::Result<File> {
-    OpenOptions::new().read(true).open(path)
 }

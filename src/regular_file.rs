@@ -1,0 +1,24 @@
+//! Files that somebody else names: opened without waiting for anybody, and only
+//! if they are files.
+
+use std::fs::{File, Metadata, OpenOptions};
+use std::io;
+use std::path::Path;
+
+/// Opens it to be read. A pipe without a writer does not keep us waiting, and
+/// is an error, as all else is that is no regular file.
+pub fn open(path: &Path) -> io::Result<(File, Metadata)> {
+    let mut options = OpenOptions::new();
+    options.read(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        options.custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY);
+    }
+    let file = options.open(path)?;
+    let metadata = file.metadata()?;
+    match metadata.is_file() {
+        true => Ok((file, metadata)),
+        false => Err(io::ErrorKind::InvalidInput.into()),
+    }
+}
