@@ -109,6 +109,7 @@ fn a_write_to_turso_happens_once_too() {
     let Some(turso) = Turso::start() else { return };
     let mut place = Place::behind(turso, MARKER, json!({}));
     every_cut_leaves_one_write(&mut place);
+    assert_replica_equals_primary(&place.db, &place.server);
 }
 
 #[test]
