@@ -17,6 +17,7 @@ import support
 from support import (
     EXTENSION,
     ROOT,
+    ROUNDS,
     TABLE,
     Link,
     Sqld,
@@ -26,6 +27,7 @@ from support import (
     median,
     percentile,
     ratio,
+    shuffled,
 )
 
 
@@ -58,14 +60,22 @@ def latency():
     """Nothing new, one new row, an own write: on loopback."""
     sqld = Sqld()
     sqld.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, x)")
-    runs = [(child("latencies", sqld.url, primary=sqld.url, count=300), child("latencies_peer", sqld.url, primary=sqld.url, count=300)) for _ in range(3)]
+    contenders = {
+        "ours": lambda: child("latencies", sqld.url, primary=sqld.url, count=300),
+        "peer": lambda: child("latencies_peer", sqld.url, primary=sqld.url, count=300),
+    }
+    if support.BEFORE:
+        contenders["before"] = lambda: child("latencies", sqld.url, primary=sqld.url, count=300, extension=support.BEFORE)
+    runs = {contender: [] for contender in contenders}
+    for _ in range(ROUNDS):
+        for contender in shuffled(contenders):
+            runs[contender].append(contenders[contender]())
     live = child("latencies", sqld.url, primary=sqld.url, count=300, options='{"live": true}')
-    before = [child("latencies", sqld.url, primary=sqld.url, count=300, extension=support.BEFORE) for _ in range(3 if support.BEFORE else 0)]
     for key, name in (("nothing", "sync, nothing new"), ("row", "sync of one row"), ("own", "own write, readable")):
-        ours, peers = ([time for run in runs for time in run[side][key]] for side in (0, 1))
+        times = {contender: [time for run in those for time in run[key]] for contender, those in runs.items()}
+        ours, peers = times["ours"], times["peer"]
         TABLE.add(name + ", p50", f"{median(ours) * 1e3:.2f} ms", f"libsql {median(peers) * 1e3:.2f} ms", ratio(peers, ours), "faster")
-        if before:
-            olds = [time for run in before for time in run[key]]
+        if olds := times.get("before"):
             TABLE.add("— before", f"{median(ours) * 1e3:.2f} ms", f"before {median(olds) * 1e3:.2f} ms", f"{median(olds) / median(ours):.2f}x", "faster")
         TABLE.add("— p99", f"{percentile(ours, 0.99) * 1e3:.2f} ms", f"libsql {percentile(peers, 0.99) * 1e3:.2f} ms")
     TABLE.add("own write while live, p50", f"{median(live['own']) * 1e3:.2f} ms", "–", "", f"p99 {percentile(live['own'], 0.99) * 1e3:.2f} ms")

@@ -1,6 +1,9 @@
 """What many replicas in one process take: sockets, descriptors, threads, memory."""
 
 import json
+import resource
+import time
+import urllib.error
 import urllib.request
 
 from support import TABLE, Sqld, child, free_port
@@ -11,12 +14,27 @@ class Namespaces(Sqld):
 
     def __init__(self, count):
         admin = free_port()
-        super().__init__("--enable-namespaces", "--admin-listen-addr", f"127.0.0.1:{admin}")
+        # Both sides keep several files open for each; what is started inherits it.
+        highest = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (highest, highest))
+        active = "--max-active-namespaces", str(count + 10)
+        super().__init__("--enable-namespaces", "--admin-listen-addr", f"127.0.0.1:{admin}", *active)
         for number in range(count):
             url = f"http://127.0.0.1:{admin}/v1/namespaces/n{number}/create"
             request = urllib.request.Request(url, b"{}", {"content-type": "application/json"})
             urllib.request.urlopen(request).read()
-            execute_in(self.url, f"n{number}", "CREATE TABLE t(id INTEGER PRIMARY KEY, x)")
+            self._make_table(f"n{number}")
+
+    def _make_table(self, name):
+        """sqld may say for a moment that a new database does not exist."""
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                return execute_in(self.url, name, "CREATE TABLE IF NOT EXISTS t(id INTEGER PRIMARY KEY, x)")
+            except urllib.error.HTTPError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
 
     def execute(self, *statements):
         """Only to see whether it is there."""

@@ -79,6 +79,11 @@ class Sqld:
         with open(f"/proc/{self.process.pid}/status") as file:
             return next(int(line.split()[1]) / 1024 for line in file if line.startswith("VmRSS"))
 
+    def snapshots(self):
+        """How many pieces of its log it has compacted."""
+        folder = self.folder + "/db/dbs/default/snapshots"
+        return len(os.listdir(folder)) if os.path.isdir(folder) else 0
+
     def sockets(self):
         folder = f"/proc/{self.process.pid}/fd"
         return sum("socket" in os.readlink(f"{folder}/{name}") for name in os.listdir(folder))
