@@ -123,8 +123,9 @@ $(SQLD): $(VENV)
 $(TURSODB):
 	@.ci/tools.sh turso
 
-# nginx, HAProxy and Apache. Not there without root: then their tests say so.
-$(FRONTS):
+# nginx, HAProxy, Apache and tinyproxy. Not there without root: then their tests
+# say so.
+$(FRONTS): .ci/fronts.txt
 	@.ci/tools.sh fronts
 
 # What `make bench` compares with; nothing else needs it.

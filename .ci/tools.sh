@@ -102,10 +102,10 @@ turso() {
 # packages are missing and may not be installed.
 fronts() {
     mkdir -p "$tools"
-    local missing=()
-    [ -x /usr/sbin/nginx ] || missing+=(nginx-light)
-    [ -x /usr/sbin/haproxy ] || missing+=(haproxy)
-    [ -x /usr/sbin/apache2 ] || missing+=(apache2-bin)
+    local missing=() program package
+    while read -r program package; do
+        [ -x "$program" ] || missing+=("$package")
+    done < <(grep -v '^#' .ci/fronts.txt)
     if [ ${#missing[@]} -gt 0 ]; then
         if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
             say "installing ${missing[*]} with apt-get"
@@ -117,7 +117,7 @@ fronts() {
             say "${missing[*]} are missing, so the tests with them will be SKIPPED; install them to run these"
         fi
     fi
-    touch "$tools/fronts"
+    cp .ci/fronts.txt "$tools/fronts"
 }
 
 # The linker of `make dist`, 400 MB, apart from the rest.

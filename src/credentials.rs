@@ -6,13 +6,13 @@
 //! caller says so.
 
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Kind, Result};
 use crate::options::Options;
-use crate::primary::Endpoint;
+use crate::primary::{Endpoint, Proxy};
 use crate::regular_file;
 use crate::secret::Secret;
 
@@ -28,6 +28,9 @@ const HOSTS: &str = "REPLICA_HOSTS";
 
 /// The key of a database that Turso keeps encrypted.
 const ENCRYPTION_KEY: &str = "TURSO_DB_REMOTE_ENCRYPTION_KEY";
+
+/// The certificate authorities of the machine, as OpenSSL and curl find them.
+const CA_FILE: &str = "SSL_CERT_FILE";
 
 /// Far more than a URL and a token take.
 const MAX_FILE: u64 = 64 * 1024;
@@ -75,6 +78,19 @@ impl Credentials {
     }
 }
 
+/// The proxy of the options, or that of the environment.
+pub fn proxy(endpoint: &Endpoint, options: &Options) -> Result<Option<Proxy>> {
+    Proxy::find(endpoint, options.proxy.as_deref(), &variable)
+}
+
+/// The certificate authorities of the options, or those of the environment;
+/// None for those that are built in.
+pub fn ca_file(endpoint: &Endpoint, options: &Options) -> Option<PathBuf> {
+    let of_machine =
+        || variable(CA_FILE).filter(|_| endpoint.is_https()).map(|path| PathBuf::from(&*path));
+    options.ca_file.clone().or_else(of_machine)
+}
+
 /// The key of the options, or that of the environment if the environment names
 /// this primary, too.
 pub fn encryption_key(endpoint: &Endpoint, options: &Options) -> Result<Option<Secret>> {
@@ -92,7 +108,27 @@ pub fn encryption_key(endpoint: &Endpoint, options: &Options) -> Result<Option<S
 
 /// Refuses to show a token to everybody on the way.
 pub fn check_way(endpoint: &Endpoint, options: &Options) -> Result<()> {
-    if endpoint.is_https() || endpoint.is_loopback() || options.token_over_http {
+    check_way_in(endpoint, options, &variable)
+}
+
+fn check_way_in(
+    endpoint: &Endpoint,
+    options: &Options,
+    environment: Environment<'_>,
+) -> Result<()> {
+    if endpoint.is_https() {
+        return Ok(());
+    }
+    // Whoever writes the SQL may name a proxy, and must not learn the token by
+    // naming one of theirs.
+    if let Some(proxy) = Proxy::find(endpoint, options.proxy.as_deref(), environment)? {
+        let text = format!(
+            "the token would go over plain HTTP to the proxy {proxy}, which could read it; use https:// or \
+             libsql://, or no proxy with '{{\"proxy\": \"none\"}}'"
+        );
+        return Err(Error::new(Kind::BadArgument, text));
+    }
+    if endpoint.is_loopback() || options.token_over_http {
         return Ok(());
     }
     let text = format!(
@@ -135,7 +171,7 @@ fn find(
         }
     };
     if token.is_some() {
-        check_way(&endpoint, options)?;
+        check_way_in(&endpoint, options, environment)?;
     }
     Ok(Credentials { endpoint, token, withheld })
 }

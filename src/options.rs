@@ -34,6 +34,8 @@ pub struct Options {
     pub ca_file: Option<PathBuf>,
     /// Of a database that the primary keeps encrypted.
     pub encryption_key: Option<Secret>,
+    /// By way of which the primary is reached: a URL, or "none".
+    pub proxy: Option<Secret>,
     /// Bytes that an answer to SQL may take in memory.
     pub max_answer: usize,
     pub on_reset: OnReset,
@@ -75,6 +77,7 @@ impl Default for Options {
             busy_timeout: Duration::from_secs(5),
             ca_file: None,
             encryption_key: None,
+            proxy: None,
             max_answer: 32 * MB,
             on_reset: OnReset::Auto,
             protocol: None,

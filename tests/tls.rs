@@ -9,6 +9,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use common::net::open_proxy;
 use common::*;
 use rcgen::{CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, SanType};
 
@@ -255,4 +256,93 @@ fn a_plain_server_where_tls_was_asked_for_sees_no_token() {
     let heard = heard.join().unwrap();
     assert_eq!(heard.first(), Some(&0x16), "a handshake and nothing else");
     assert!(!heard.windows(11).any(|bytes| bytes == b"SECRETTOKEN"));
+}
+
+/// A proxy sees where to, and nothing of what for.
+#[test]
+fn a_proxy_in_between_sees_neither_token_nor_sql() {
+    let sqld = Sqld::start();
+    sqld.execute("CREATE TABLE t(x)");
+    let (folder, db) = empty_place();
+    let relay = TlsRelay::start(folder.path(), &sqld);
+    let (proxy, seen) = open_proxy();
+    let ca = folder.path().join("ca.pem").display().to_string();
+    let mut shell = Shell::loaded(&db);
+    let port = relay.port;
+    let options = format!(r#"{{"ca_file": "{ca}", "proxy": "{}"}}"#, proxy.url());
+    shell.json(&format!(
+        "SELECT replica_attach('https://localhost:{port}', 'SECRETTOKEN', '{options}')"
+    ));
+    let written = shell.json("SELECT replica_write('INSERT INTO t VALUES (?)', 'SECRETTEXT')");
+    assert_eq!(written["synced"], true);
+    assert_replica_equals_primary(&db, &sqld);
+    let requests = proxy.requests();
+    assert!(!requests.is_empty());
+    for request in requests {
+        assert_eq!(
+            (request.method.as_str(), request.path),
+            ("CONNECT", format!("localhost:{port}"))
+        );
+        let names: Vec<&str> = request.headers.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["host", "user-agent", "proxy-connection"]);
+    }
+    let seen = seen.lock().unwrap();
+    assert!(seen.len() > 1000 && !seen.windows(6).any(|bytes| bytes == b"SECRET"));
+}
+
+/// TLS to the proxy, and TLS to the primary within it.
+#[test]
+fn a_proxy_can_be_spoken_to_in_tls_and_has_to_prove_who_it_is() {
+    let Some(plain) = common::front::Front::tinyproxy("BasicAuth user pass") else { return };
+    let sqld = Sqld::start();
+    sqld.execute("CREATE TABLE t(x)");
+    let (folder, db) = empty_place();
+    let authority = authority();
+    let ca = folder.path().join("ca.pem");
+    std::fs::write(&ca, &authority.1).unwrap();
+    let identity = identity(&authority.0, |_| {});
+    let proxy = TlsRelay::as_identity(folder.path(), &identity, plain.address());
+    let relay = TlsRelay::as_identity(folder.path(), &identity, sqld.address());
+    let mut shell = Shell::loaded(&db);
+    let attach = |ca: &str| {
+        format!(
+            "SELECT replica_attach('https://localhost:{}', NULL,
+             '{{\"proxy\": \"https://user:pass@localhost:{}\"{ca}}}')",
+            relay.port, proxy.port
+        )
+    };
+    let error = shell.error(&attach(""));
+    assert!(error.contains("through the proxy localhost") && error.contains("TLS"), "{error}");
+    shell.json(&attach(&format!(r#", "ca_file": "{}""#, ca.display())));
+    let written = shell.json("SELECT replica_write('INSERT INTO t VALUES (1)')");
+    assert_eq!(written["synced"], true);
+    assert!(plain.log().contains("CONNECT localhost"), "{}", plain.log());
+    assert_replica_equals_primary(&db, &sqld);
+}
+
+/// As OpenSSL and curl are told of an authority, for a machine as a whole.
+#[test]
+fn the_environment_names_the_authorities_where_no_option_does() {
+    let sqld = Sqld::start();
+    sqld.execute("CREATE TABLE t(x)");
+    let (folder, db) = empty_place();
+    let relay = TlsRelay::start(folder.path(), &sqld);
+    for (file, plain, works) in
+        [("ca.pem", false, true), ("none.pem", false, false), ("none.pem", true, true)]
+    {
+        let url = match plain {
+            true => sqld.url(),
+            false => format!("https://localhost:{}", relay.port),
+        };
+        let mut command = shell::command(&db);
+        command.env("SSL_CERT_FILE", folder.path().join(file));
+        let options = r#"{"new_primary": true}"#;
+        let script = format!(
+            "{}SELECT replica_attach('{url}', NULL, '{options}') IS NOT NULL;\n",
+            shell::load()
+        );
+        let output = shell::shell_in(command, &script);
+        assert_eq!(output.stdout.trim() == "1", works, "{file} {output:?}");
+        assert!(works || output.stderr.contains("none.pem"), "{output:?}");
+    }
 }

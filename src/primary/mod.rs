@@ -11,6 +11,7 @@ mod sql;
 
 pub use self::detect::Primary;
 pub use self::link::ConnectOptions;
+pub use self::link::proxy::Proxy;
 pub use self::link::url::Endpoint;
 pub use self::pages::{Begin, Feed, Next, Tally, Until};
 pub use self::sql::{Attempt, Executed, Fate, Mode, Noted, Once, Sql, Transaction};

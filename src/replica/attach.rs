@@ -71,9 +71,10 @@ impl Replica {
         file.schema.publish_unreadable.set(options.publish_unreadable_schema);
         let connect = ConnectOptions {
             namespace: options.namespace.clone(),
-            ca_file: options.ca_file.clone(),
+            ca_file: credentials::ca_file(&endpoint, &options),
             max_answer: options.max_answer,
             encryption_key: credentials::encryption_key(&endpoint, &options)?,
+            proxy: credentials::proxy(&endpoint, &options)?,
         };
         let protocol = options.protocol.as_deref().unwrap_or("auto");
         let followed =

@@ -64,7 +64,7 @@ pub const ATTACH: &[Known<Options>] = &[
     },
     Known {
         name: "ca_file",
-        default: "built-in roots",
+        default: "`SSL_CERT_FILE`, else built-in roots",
         help: "PEM file with the certificate authorities to trust instead",
         read: |options, value| set(&mut options.ca_file, text(value).map(PathBuf::from).map(Some)),
     },
@@ -73,6 +73,13 @@ pub const ATTACH: &[Known<Options>] = &[
         default: "`TURSO_DB_REMOTE_ENCRYPTION_KEY`",
         help: "key of a database that Turso encrypts; sent with each request, shown nowhere",
         read: |options, value| set(&mut options.encryption_key, secret(value).map(Some)),
+    },
+    Known {
+        name: "proxy",
+        default: "`HTTPS_PROXY`, `NO_PROXY`, …",
+        help: "URL of an HTTP proxy that leads to the primary, with user name and password if it \
+               wants them; `\"none\"` leaves out that of the environment",
+        read: |options, value| set(&mut options.proxy, proxy(value).map(Some)),
     },
     Known {
         name: "max_answer",
@@ -312,8 +319,17 @@ fn text(value: &Value) -> Result<String> {
 
 /// A text that no error repeats, whatever it is.
 fn secret(value: &Value) -> Result<Secret> {
+    secret_that("must be a text that is not empty", value)
+}
+
+/// A password may be in it.
+fn proxy(value: &Value) -> Result<Secret> {
+    secret_that("must be the URL of a proxy, or \"none\"", value)
+}
+
+fn secret_that(must: &str, value: &Value) -> Result<Secret> {
     let text = value.as_str().filter(|text| !text.is_empty());
-    text.map(Secret::from).ok_or_else(|| bad("must be a text that is not empty"))
+    text.map(Secret::from).ok_or_else(|| bad(must))
 }
 
 /// What SQLite can take in a URI; a colon begins the names that are not given
@@ -378,6 +394,7 @@ mod tests {
     fn all_options_are_read() {
         let json = r#"{"sync_interval": 0.5, "live": 1, "read_your_writes": false,
             "namespace": "n", "timeout": 3, "busy_timeout": 0, "ca_file": "/c", "max_answer": 64, "encryption_key": "k",
+            "proxy": "none",
             "on_reset": "error", "protocol": "sqld", "first_sync": false, "trusted_schema": true,
             "writes": false, "new_primary": true, "token_file": "/t", "token_over_http": true,
             "on_schema": "publish", "max_size": 0.5, "integers": "text",
@@ -392,6 +409,7 @@ mod tests {
             ca_file: Some("/c".into()),
             max_answer: 64 * MB,
             encryption_key: Some("k".into()),
+            proxy: Some("none".into()),
             on_reset: OnReset::Error,
             protocol: Some("sqld".into()),
             first_sync: false,

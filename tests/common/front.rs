@@ -1,5 +1,6 @@
 //! What stands in front of a primary out there: a real nginx, HAProxy or
-//! Apache for one test, started on a free address, killed when dropped.
+//! Apache; and what stands behind a replica: a real tinyproxy that opens ways
+//! out. For one test, started on a free address, killed when dropped.
 //!
 //! They are Debian's packages. Where one is missing, the tests that want it
 //! say so.
@@ -84,6 +85,22 @@ impl Front {
         }))
     }
 
+    /// A proxy for clients, which opens a way to anywhere (CONNECT); `extra` in
+    /// its settings.
+    pub fn tinyproxy(extra: &str) -> Option<Front> {
+        let program = program("tinyproxy")?;
+        Some(Front::start(|folder, address| {
+            let (host, port) = (address.ip(), address.port());
+            let config = format!(
+                "Port {port}\nListen {host}\nTimeout 600\nMaxClients 100\n\
+                 LogFile \"{folder}/log\"\nLogLevel Connect\n{extra}\n"
+            );
+            let mut command = Command::new(&program);
+            command.args(["-d", "-c", &write(folder, &config)]);
+            command
+        }))
+    }
+
     fn start(command: impl FnOnce(&str, SocketAddr) -> Command) -> Front {
         let folder = tempfile::Builder::new().prefix("replica-front-").tempdir().expect("a folder");
         let address = free_address();
@@ -109,7 +126,11 @@ impl Front {
         format!("http://{}", self.address)
     }
 
-    fn log(&self) -> String {
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 }

@@ -3,7 +3,7 @@
 //! cannot be asked for.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -130,6 +130,33 @@ impl Drop for FakeServer {
         self.stopped.store(true, Ordering::SeqCst);
         // Wakes the accepting thread.
         let _ = TcpStream::connect(self.address);
+    }
+}
+
+/// A proxy that opens ways and keeps what goes out through them.
+pub fn open_proxy() -> (FakeServer, Arc<Mutex<Vec<u8>>>) {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let keep = seen.clone();
+    let server = FakeServer::talking(move |request, stream| tunnel(request, stream, &keep));
+    (server, seen)
+}
+
+fn tunnel(request: &Request, client: &mut TcpStream, seen: &Mutex<Vec<u8>>) -> std::io::Result<()> {
+    let mut server = TcpStream::connect(&request.path)?;
+    client.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n")?;
+    let (mut back, mut to_client) = (server.try_clone()?, client.try_clone()?);
+    std::thread::spawn(move || {
+        let _ = std::io::copy(&mut back, &mut to_client);
+        let _ = to_client.shutdown(Shutdown::Both);
+    });
+    let mut buffer = [0; 16 * 1024];
+    loop {
+        let read = client.read(&mut buffer)?;
+        if read == 0 {
+            return server.shutdown(Shutdown::Both);
+        }
+        seen.lock().expect("no panic").extend_from_slice(&buffer[..read]);
+        server.write_all(&buffer[..read])?;
     }
 }
 

@@ -153,6 +153,7 @@ impl Shell {
             .arg(db)
             .env_remove("REPLICA_TOKEN")
             .env_remove("TURSO_AUTH_TOKEN")
+            .env("no_proxy", "*")
             .envs(environment.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

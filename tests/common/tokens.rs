@@ -12,9 +12,10 @@ pub const EXPIRED: &str = "eyJhbGciOiJFZERTQSIsInR5cCI6IkpXVCJ9.eyJhIjoicnciLCJl
 /// `{"a":"rw"}`, signed with another key.
 pub const FORGED: &str = "eyJhbGciOiJFZERTQSIsInR5cCI6IkpXVCJ9.eyJhIjoicncifQ.mRn9dIMLPLJbahOwmAqvpebWshjLBBH2xk_4svsVsx6ITkw5nkdPcIT22oAY5DauqRuHjsHEDRpD008Q6QvSAQ";
 
-/// An environment that says nothing of primaries and tokens, so that no test
-/// finds the user's own: an empty variable is none.
-pub const NONE: [(&str, &str); 6] = [
+/// An environment that says nothing of primaries, tokens and proxies, so that no
+/// test finds the user's own: an empty variable is none.
+pub const NONE: [(&str, &str); 7] = [
+    ("no_proxy", "*"),
     ("REPLICA_TOKEN", ""),
     ("REPLICA_TOKEN_FILE", ""),
     ("REPLICA_URL", ""),

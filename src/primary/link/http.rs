@@ -7,11 +7,11 @@
 mod answer;
 mod connect;
 mod fault;
+mod lost;
 mod pool;
 mod roots;
 mod transport;
 
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,9 +21,11 @@ use ureq::http;
 use ureq::http::HeaderValue;
 
 pub(crate) use self::answer::Answer;
-use self::fault::{Fault, Limits};
-use self::pool::Pool;
-use self::transport::{Trace, during};
+use self::fault::Limits;
+use self::lost::cause_of;
+use self::pool::{MAX_IDLE_FOR_WRITES, Pool};
+use self::transport::during;
+use super::proxy::Proxy;
 use super::url::Endpoint;
 use crate::error::{Error, Kind, Result};
 use crate::patience::Patience;
@@ -43,6 +45,8 @@ pub(super) struct Http {
     /// Host and port, for error texts.
     peer: String,
     endpoint: Endpoint,
+    /// By way of which it is reached.
+    proxy: Option<Proxy>,
 }
 
 /// One request; always a POST.
@@ -76,13 +80,14 @@ impl From<Lost> for Error {
 impl Http {
     /// `ca_file`: a PEM file with the only authorities to trust, instead of
     /// the built-in ones.
-    pub fn new(endpoint: &Endpoint, ca_file: Option<&Path>) -> Result<Http> {
+    pub fn new(endpoint: &Endpoint, ca_file: Option<&Path>, proxy: Option<&Proxy>) -> Result<Http> {
         let roots = ca_file.map(roots::read).transpose()?;
         Ok(Http {
-            pool: Pool::shared(endpoint, roots),
+            pool: Pool::shared(endpoint, roots, proxy)?,
             base: endpoint.base(),
             peer: endpoint.authority(),
             endpoint: endpoint.clone(),
+            proxy: proxy.cloned(),
         })
     }
 
@@ -156,95 +161,12 @@ impl Http {
             }
         }
         let request = request.body(post.body).map_err(|_| unsendable())?;
-        // What cannot be repeated goes over a connection that is surely open:
-        // sqld closes one after answering 401, and says so too late.
-        if post.repeatable || !self.pool.is_doubtful() {
+        if post.repeatable {
             return Ok(request);
         }
-        Ok(self.pool.agent.configure_request(request).max_idle_age(Duration::ZERO).build())
-    }
-
-    fn lost(&self, error: ureq::Error, mut trace: Trace, patience: &Patience) -> Lost {
-        let passing = !trace.sent
-            && match &trace.fault {
-                Some(Fault::Connect(_)) => true,
-                Some(_) => false,
-                None => !trace.fresh || trace.ready,
-            };
-        let fault = trace.fault.take();
-        let seconds = patience.timeout.as_secs_f64();
-        let peer = &self.peer;
-        let unreachable = |cause: String| {
-            let text = format!("cannot reach the primary at {peer}: {cause}");
-            Error::new(Kind::Unreachable, text)
-        };
-        // Whose first line is none of HTTP is no primary, and did nothing.
-        let is_stranger = error.to_string().ends_with("invalid HTTP version");
-        let error = match fault {
-            Some(Fault::Cancelled) => interrupted(),
-            Some(Fault::LookUp(cause)) => {
-                unreachable(format!("its name cannot be looked up ({cause}); check the URL"))
-            }
-            Some(Fault::ConnectTimeout) => {
-                unreachable(format!("no connection within {seconds} s; check the URL"))
-            }
-            Some(Fault::Connect(cause)) => {
-                unreachable(format!("{}; check that it runs, and the URL", cause_of(&cause)))
-            }
-            Some(Fault::Late) if trace.fresh && !trace.ready => {
-                unreachable(format!("TLS was not set up within {seconds} s"))
-            }
-            Some(Fault::Late) if !trace.sent => {
-                unreachable(format!("the request could not be sent within {seconds} s"))
-            }
-            Some(Fault::Late) => Error::new(
-                Kind::Unavailable,
-                format!("the primary at {peer} did not answer within {seconds} s"),
-            ),
-            Some(Fault::Endless) => Error::new(
-                Kind::Unavailable,
-                format!("the server at {peer} answers with a head that has no end"),
-            ),
-            None if trace.fresh && !trace.ready && self.is_https() => self.tls_error(&error),
-            None => self.answer_error(error, &trace),
-        };
-        Lost { error, sent: trace.sent && !is_stranger, passing }
-    }
-
-    fn tls_error(&self, error: &ureq::Error) -> Error {
-        let cause = match error {
-            ureq::Error::Io(error) => cause_of(error),
-            other => other.to_string(),
-        };
-        let remedy = if cause.contains("UnknownIssuer") {
-            "; for a private certificate authority give its PEM file as the option ca_file"
-        } else if cause.contains("InvalidContentType") || cause.contains("closed") {
-            "; a server without TLS needs http:// or ?tls=0 in the URL"
-        } else {
-            ""
-        };
-        Error::new(
-            Kind::Unreachable,
-            format!("cannot set up TLS with the primary at {}: {cause}{remedy}", self.peer),
-        )
-    }
-
-    fn answer_error(&self, error: ureq::Error, trace: &Trace) -> Error {
-        let peer = &self.peer;
-        match error {
-            ureq::Error::Io(error) if trace.sent => Error::new(
-                Kind::Unavailable,
-                format!("the primary at {peer} broke off before its answer: {}", cause_of(&error)),
-            ),
-            ureq::Error::Io(error) => Error::new(
-                Kind::Unreachable,
-                format!("cannot send a request to the primary at {peer}: {}", cause_of(&error)),
-            ),
-            error => Error::new(
-                Kind::Protocol,
-                format!("the server at {peer} does not answer with HTTP ({error}); check the URL"),
-            ),
-        }
+        // sqld closes a connection after answering 401, and says so too late.
+        let idle = if self.pool.is_doubtful() { Duration::ZERO } else { MAX_IDLE_FOR_WRITES };
+        Ok(self.pool.agent.configure_request(request).max_idle_age(idle).build())
     }
 }
 
@@ -272,19 +194,4 @@ fn unsendable() -> Lost {
 
 fn interrupted() -> Error {
     Error::new(Kind::Interrupted, "interrupted while waiting for the primary")
-}
-
-/// The cause in lower case and without the number of the operating system.
-fn cause_of(error: &io::Error) -> String {
-    use io::ErrorKind as K;
-    match error.kind() {
-        K::ConnectionRefused => "connection refused".to_owned(),
-        K::ConnectionReset | K::ConnectionAborted | K::BrokenPipe | K::UnexpectedEof => {
-            "the connection was closed".to_owned()
-        }
-        K::HostUnreachable => "no route to the host".to_owned(),
-        K::NetworkUnreachable | K::NetworkDown => "the network is unreachable".to_owned(),
-        K::AddrNotAvailable => "its name leads to no address".to_owned(),
-        _ => error.to_string(),
-    }
 }

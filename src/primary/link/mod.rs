@@ -5,6 +5,7 @@
 //! a refusal.
 
 pub mod http;
+pub mod proxy;
 mod refusal;
 mod scrub;
 pub mod url;
@@ -18,6 +19,7 @@ use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
 use parking_lot::Mutex;
 
 use self::http::{Answer, Http, Lost, Post};
+use self::proxy::Proxy;
 pub(in crate::primary) use self::refusal::MAX_REFUSAL;
 use self::url::{BASIC, Endpoint};
 use crate::error::{Error, Kind, Result};
@@ -48,11 +50,19 @@ pub struct ConnectOptions {
     pub max_answer: usize,
     /// Of a database that the primary keeps encrypted: a secret, like the token.
     pub encryption_key: Option<Secret>,
+    /// By way of which the primary is reached.
+    pub proxy: Option<Proxy>,
 }
 
 impl Default for ConnectOptions {
     fn default() -> ConnectOptions {
-        ConnectOptions { namespace: None, ca_file: None, max_answer: 32 * MB, encryption_key: None }
+        ConnectOptions {
+            namespace: None,
+            ca_file: None,
+            max_answer: 32 * MB,
+            encryption_key: None,
+            proxy: None,
+        }
     }
 }
 
@@ -64,12 +74,14 @@ pub(in crate::primary) struct Link {
     namespace: Option<String>,
     max_answer: usize,
     encryption_key: Option<Secret>,
+    /// Of the proxy's password.
+    proxy_secrets: Vec<Secret>,
     token: Mutex<Option<Secret>>,
 }
 
 impl Link {
     /// `token` goes before the one in the URL. Errors of kind BadArgument:
-    /// a `ca_file` that cannot be used.
+    /// a `ca_file` or a proxy that cannot be used.
     pub fn new(
         mut endpoint: Endpoint,
         token: Option<Secret>,
@@ -77,10 +89,11 @@ impl Link {
     ) -> Result<Arc<Link>> {
         let in_url = endpoint.take_token();
         Ok(Arc::new(Link {
-            http: Http::new(&endpoint, options.ca_file.as_deref())?,
+            http: Http::new(&endpoint, options.ca_file.as_deref(), options.proxy.as_ref())?,
             namespace: options.namespace.clone(),
             max_answer: options.max_answer,
             encryption_key: options.encryption_key.clone(),
+            proxy_secrets: options.proxy.as_ref().map(Proxy::secrets).unwrap_or_default(),
             token: Mutex::new(token.or(in_url)),
         }))
     }
@@ -229,7 +242,8 @@ impl Link {
     fn scrub(&self, text: &str, longest: usize) -> String {
         let token = self.token.lock().clone();
         let bare = token.as_deref().map(|token| token.strip_prefix(BASIC).unwrap_or(token));
-        let secrets = bare.into_iter().chain(self.encryption_key.as_deref());
+        let of_proxy = self.proxy_secrets.iter().map(|secret| &**secret);
+        let secrets = bare.into_iter().chain(self.encryption_key.as_deref()).chain(of_proxy);
         scrub::scrub(text, longest, secrets)
     }
 }

@@ -117,7 +117,12 @@ impl Endpoint {
             || self.host.ends_with(".localhost")
     }
 
-    fn port(&self) -> u16 {
+    /// Name or address, without brackets.
+    pub(super) fn host(&self) -> &str {
+        &self.host
+    }
+
+    pub(super) fn port(&self) -> u16 {
         self.port.unwrap_or(if self.https { 443 } else { 80 })
     }
 
@@ -154,7 +159,7 @@ impl Endpoint {
     /// one is with.
     pub fn may_send_to(&self, other: &Endpoint) -> bool {
         let below = other.host.strip_suffix(&self.host).is_some_and(|rest| rest.ends_with('.'));
-        let same_port = self.port_or_default() == other.port_or_default();
+        let same_port = self.port() == other.port();
         let host = other.host == self.host || (below && !self.is_address());
         host && same_port && (other.https || !self.https)
     }
@@ -162,13 +167,9 @@ impl Endpoint {
     /// Whether a redirection to there is followed: to the same server, or to the
     /// same host with TLS.
     pub fn may_redirect_to(&self, other: &Endpoint) -> bool {
-        let same_port = self.port_or_default() == other.port_or_default();
+        let same_port = self.port() == other.port();
         self.host == other.host
             && ((self.https == other.https && same_port) || (other.https && !self.https))
-    }
-
-    fn port_or_default(&self) -> u16 {
-        self.port.unwrap_or(if self.https { 443 } else { 80 })
     }
 
     fn is_address(&self) -> bool {
@@ -251,7 +252,12 @@ fn basic(user: &str) -> Result<Secret> {
     if !user.contains(':') {
         return Err(bad("it has a user name without a password; give a token as an argument"));
     }
-    Ok(Secret::after(BASIC, &Secret::from(STANDARD.encode(&*user))))
+    Ok(Secret::after(BASIC, &basic_of(&user)))
+}
+
+/// What is sent of a user name and a password.
+pub(super) fn basic_of(user: &str) -> Secret {
+    Secret::from(STANDARD.encode(user))
 }
 
 /// `tls` and `authToken` from what stands behind the `?`.
@@ -298,7 +304,7 @@ fn is_path_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~/%!$&'()*+,;=:@".contains(&byte)
 }
 
-fn percent_decode(text: &str) -> Option<Secret> {
+pub(super) fn percent_decode(text: &str) -> Option<Secret> {
     let mut bytes = text.bytes();
     let mut out = Zeroizing::new(Vec::with_capacity(text.len()));
     while let Some(byte) = bytes.next() {

@@ -8,14 +8,20 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use ureq::Agent;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
-use ureq::unversioned::transport::{Connector as _, RustlsConnector};
+use ureq::unversioned::transport::{ConnectProxyConnector, Connector as _, RustlsConnector};
 
+use super::super::proxy::Proxy;
 use super::super::url::Endpoint;
 use super::transport::{NoResolver, TcpConnector, Tracking};
+use crate::error::Result;
 
 /// Unused connections are closed after this time: most balancers and
-/// firewalls on the way forget them later than that.
-const MAX_IDLE: Duration = Duration::from_secs(100);
+/// firewalls on the way forget them later than that, after a minute or more.
+const MAX_IDLE: Duration = Duration::from_secs(50);
+
+/// What cannot be repeated goes over one that was used within this time: a
+/// close that crosses it on the way leaves its outcome unknown.
+pub(super) const MAX_IDLE_FOR_WRITES: Duration = Duration::from_secs(20);
 
 /// More are used where more are busy; these are kept for the next request.
 const KEPT: usize = 4;
@@ -42,12 +48,18 @@ struct Key {
     authority: String,
     /// The authorities that the server was checked against, in DER.
     roots: Option<Vec<Vec<u8>>>,
+    /// Whose password is part of it: no way is used that another one opened.
+    proxy: Option<Proxy>,
 }
 
 impl Pool {
     /// The pool of this process for that server, which lasts as long as
     /// somebody holds it. `roots`: instead of the built-in authorities.
-    pub fn shared(endpoint: &Endpoint, roots: Option<Vec<Certificate<'static>>>) -> Arc<Pool> {
+    pub fn shared(
+        endpoint: &Endpoint,
+        roots: Option<Vec<Certificate<'static>>>,
+        proxy: Option<&Proxy>,
+    ) -> Result<Arc<Pool>> {
         let der =
             |roots: &Vec<Certificate<'_>>| roots.iter().map(|one| one.der().to_vec()).collect();
         let key = Key {
@@ -55,16 +67,17 @@ impl Pool {
             https: endpoint.is_https(),
             authority: endpoint.authority(),
             roots: roots.as_ref().map(der),
+            proxy: proxy.cloned(),
         };
         let mut pools = POOLS.lock();
         pools.retain(|(_, pool)| pool.strong_count() > 0);
         let known = pools.iter().find(|(other, _)| *other == key);
         if let Some(pool) = known.and_then(|(_, pool)| pool.upgrade()) {
-            return pool;
+            return Ok(pool);
         }
-        let pool = Arc::new(Pool { agent: agent(roots), refused: AtomicBool::new(false) });
+        let pool = Arc::new(Pool { agent: agent(roots, proxy)?, refused: AtomicBool::new(false) });
         pools.push((key, Arc::downgrade(&pool)));
-        pool
+        Ok(pool)
     }
 
     pub fn note_refusal(&self, refused: bool) {
@@ -77,12 +90,13 @@ impl Pool {
     }
 }
 
-fn agent(roots: Option<Vec<Certificate<'static>>>) -> Agent {
+fn agent(roots: Option<Vec<Certificate<'static>>>, proxy: Option<&Proxy>) -> Result<Agent> {
+    let way = proxy.map(|proxy| ureq::Proxy::new(proxy.url()).map_err(|_| proxy.bad_user()));
     let roots = roots.map_or(RootCerts::WebPki, |roots| RootCerts::Specific(Arc::new(roots)));
     let config = Agent::config_builder()
         .http_status_as_error(false)
         .max_redirects(0)
-        .proxy(None)
+        .proxy(way.transpose()?)
         .user_agent(concat!("sqlite-replica/", env!("CARGO_PKG_VERSION")))
         .accept("")
         .accept_encoding("identity")
@@ -92,6 +106,9 @@ fn agent(roots: Option<Vec<Certificate<'static>>>) -> Agent {
         .max_idle_connections_per_host(KEPT)
         .tls_config(TlsConfig::builder().root_certs(roots).build())
         .build();
-    let connector = TcpConnector.chain(RustlsConnector::default()).chain(Tracking);
-    Agent::with_parts(config, connector, NoResolver)
+    let connector = ConnectProxyConnector::default()
+        .chain(TcpConnector)
+        .chain(RustlsConnector::default())
+        .chain(Tracking { by_proxy: proxy.is_some() });
+    Ok(Agent::with_parts(config, connector, NoResolver))
 }

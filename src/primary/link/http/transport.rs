@@ -23,7 +23,7 @@ use ureq::config::Config;
 use ureq::http::Uri;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{
-    Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, Transport,
+    Buffers, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, Transport,
 };
 use zeroize::Zeroize as _;
 
@@ -42,6 +42,8 @@ const SHORTEST_SLICE: Duration = Duration::from_millis(1);
 pub(super) struct Trace {
     /// A new connection was made, rather than one taken from the pool.
     pub fresh: bool,
+    /// A proxy has opened the way to the primary.
+    pub tunnelled: bool,
     /// The new connection is ready for requests: TLS is set up, too.
     pub ready: bool,
     /// The whole request was handed to the operating system.
@@ -124,18 +126,22 @@ impl Resolver for NoResolver {
     }
 }
 
-/// Makes TCP connections.
+/// Makes TCP connections where no proxy has made one.
 #[derive(Debug)]
 pub(super) struct TcpConnector;
 
-impl Connector for TcpConnector {
-    type Out = Tcp;
+impl<In: Transport> Connector<In> for TcpConnector {
+    type Out = Either<In, Tcp>;
 
     fn connect(
         &self,
         details: &ConnectionDetails<'_>,
-        _: Option<()>,
-    ) -> Result<Option<Tcp>, ureq::Error> {
+        chained: Option<In>,
+    ) -> Result<Option<Either<In, Tcp>>, ureq::Error> {
+        if let Some(tunnel) = chained {
+            note(|trace| trace.tunnelled = true);
+            return Ok(Some(Either::A(tunnel)));
+        }
         note(|trace| trace.fresh = true);
         begin();
         let host = details.uri.host().unwrap_or_default();
@@ -147,7 +153,7 @@ impl Connector for TcpConnector {
         let stream = connect(host, port, &limits).map_err(give_up)?;
         let config = details.config;
         let buffers = LazyBuffers::new(config.input_buffer_size(), config.output_buffer_size());
-        Ok(Some(Tcp { stream, buffers }))
+        Ok(Some(Either::B(Tcp { stream, buffers })))
     }
 }
 
@@ -237,20 +243,27 @@ impl fmt::Debug for Tcp {
     }
 }
 
-/// Puts [`Tracked`] around whatever the connectors before it made.
+/// Puts [`Tracked`] around whatever the connectors before it made, but not
+/// around the connection to a proxy, over which no request goes: a call with a
+/// proxy makes that one in a call of its own, which has none.
 #[derive(Debug)]
-pub(super) struct Tracking;
+pub(super) struct Tracking {
+    pub by_proxy: bool,
+}
 
 impl<In: Transport> Connector<In> for Tracking {
-    type Out = Tracked<In>;
+    type Out = Either<In, Tracked<In>>;
 
     fn connect(
         &self,
-        _: &ConnectionDetails<'_>,
+        details: &ConnectionDetails<'_>,
         chained: Option<In>,
-    ) -> Result<Option<Tracked<In>>, ureq::Error> {
+    ) -> Result<Option<Either<In, Tracked<In>>>, ureq::Error> {
+        if self.by_proxy && details.config.proxy().is_none() {
+            return Ok(chained.map(Either::A));
+        }
         note(|trace| trace.ready = true);
-        Ok(chained.map(Tracked))
+        Ok(chained.map(|made| Either::B(Tracked(made))))
     }
 }
 
