@@ -5,6 +5,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 tools=$PWD/.tools
+# A package that asks something gets the answer that it comes with.
+export DEBIAN_FRONTEND=noninteractive
 
 say() { echo "tools: $*" >&2; }
 fail() { say "$*"; exit 1; }
