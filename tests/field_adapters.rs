@@ -59,6 +59,22 @@ fn a_text_is_split_where_sqlite_would() {
 }
 
 #[test]
+fn a_row_that_fails_in_a_batch_is_the_last_error() {
+    let (_sqld, _folder, _db, mut shell) = table();
+    for call in [
+        "replica_batch('INSERT INTO t(v) VALUES (?)', value)",
+        "replica_batch_args('INSERT INTO t(v) VALUES (?)', json_array(value))",
+    ] {
+        shell.error("SELECT replica_write('INSERT INTO absent VALUES (1)')");
+        shell.error(&format!("SELECT {call} FROM json_each('[\"a\", \"a\"]')"));
+        let error = shell.json("SELECT replica_error()");
+        assert_eq!(error["message"], "UNIQUE constraint failed: t.v");
+        assert_eq!(error["code"], 2067);
+        assert!(call.starts_with(error["function"].as_str().expect("a name")), "{error}");
+    }
+}
+
+#[test]
 fn a_script_lasts_statement_by_statement_and_may_begin_and_commit() {
     let (sqld, _folder, db, mut shell) = table();
     let dump = "BEGIN TRANSACTION; CREATE TABLE d(x); INSERT INTO d VALUES (1); INSERT INTO d VALUES (2); COMMIT; \

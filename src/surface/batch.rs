@@ -26,18 +26,11 @@ impl BatchOfRows {
         BatchOfRows { connection, batch: None, as_json }
     }
 
-    fn abandon(&mut self) {
-        if let Some(mut batch) = self.batch.take() {
-            let _ = self.connection.with_replica(|replica| {
-                replica.batch_abandon(&mut batch);
-                Ok(())
-            });
-        }
+    fn name(&self) -> &'static str {
+        if self.as_json { "replica_batch_args" } else { "replica_batch" }
     }
-}
 
-impl Aggregate for BatchOfRows {
-    fn step(&mut self, arguments: &[Argument]) -> Result<()> {
+    fn row(&mut self, arguments: &[Argument]) -> Result<()> {
         if self.batch.is_none() {
             self.connection.permit(Effect::Writes)?;
         }
@@ -51,12 +44,34 @@ impl Aggregate for BatchOfRows {
         self.connection.with_replica(|replica| replica.batch_row(batch, sql, args))
     }
 
-    fn finish(&mut self) -> Result<Output> {
+    fn end(&mut self) -> Result<BatchReport> {
         let report = match &mut self.batch {
             Some(batch) => self.connection.with_replica(|replica| replica.batch_finish(batch))?,
             None => BatchReport::empty(),
         };
         self.batch = None;
+        Ok(report)
+    }
+
+    fn abandon(&mut self) {
+        if let Some(mut batch) = self.batch.take() {
+            let _ = self.connection.with_replica(|replica| {
+                replica.batch_abandon(&mut batch);
+                Ok(())
+            });
+        }
+    }
+}
+
+impl Aggregate for BatchOfRows {
+    fn step(&mut self, arguments: &[Argument]) -> Result<()> {
+        let outcome = self.row(arguments);
+        self.connection.noted(self.name(), outcome)
+    }
+
+    fn finish(&mut self) -> Result<Output> {
+        let outcome = self.end();
+        let report = self.connection.noted(self.name(), outcome)?;
         Ok(Output::Json(json::batch(&report, self.connection.style())))
     }
 }
