@@ -27,6 +27,7 @@ from sqlite3 import (
 
 from ._connect import connect, connect_async
 from ._library import load, load_async, loadable_path
+from ._replica import LEGACY_TRANSACTION_CONTROL
 from ._sqlite3 import Connection, Cursor
 
 apilevel = "2.0"
@@ -35,7 +36,7 @@ threadsafety = 1
 
 __all__ = [
     "PARSE_COLNAMES", "PARSE_DECLTYPES", "Binary", "Connection", "Cursor", "DataError", "DatabaseError", "Date",
-    "DateFromTicks", "Error", "IntegrityError", "InterfaceError", "InternalError", "NotSupportedError",
+    "DateFromTicks", "Error", "IntegrityError", "InterfaceError", "InternalError", "LEGACY_TRANSACTION_CONTROL", "NotSupportedError",
     "OperationalError", "ProgrammingError", "Row", "Time", "TimeFromTicks", "Timestamp", "TimestampFromTicks",
     "Warning", "adapters", "apilevel", "connect", "connect_async", "converters", "load", "load_async", "loadable_path", "paramstyle",
     "register_adapter", "register_converter", "sqlite_version", "sqlite_version_info", "threadsafety",

@@ -53,11 +53,10 @@ class Cursor:
         connection._check()
         primary, statement = connection._primary, _sql.statement(sql)
         if statement.kind in _sql.CONTROL:
-            connection._say(primary.control, statement)
+            connection._primary.control(statement)
             self._show((), [], -1)
             return self
-        if statement.kind is _sql.WRITE:
-            connection._begin_before_write(statement)
+        connection._begin_before_write(statement)
         if statement.kind is _sql.PRAGMA and primary.ignores(statement):
             self._show((), [], -1)
             return self
@@ -71,10 +70,9 @@ class Cursor:
             except sqlite3.OperationalError as error:
                 if not is_unknown_here(error):
                     raise
-        answer = connection._say(primary.run, sql, parameters)
+        answer = connection._primary.run(sql, parameters)
         self._show(answer.columns, answer.rows, answer.rows_affected if statement.kind is _sql.WRITE else -1)
-        if statement.verb in ("INSERT", "REPLACE"):
-            self.lastrowid = answer.last_insert_rowid
+        self.lastrowid = primary.last_rowid
         return self
 
     def _local(self, sql, parameters):
@@ -125,7 +123,7 @@ class Cursor:
             raise sqlite3.ProgrammingError("executemany() can only execute DML statements.")
         connection._begin_before_write(statement)
         if connection._primary.is_remote(statement):
-            self._show((), [], connection._say(connection._primary.run_many, sql, parameters))
+            self._show((), [], connection._primary.run_many(sql, parameters))
         else:
             for given in parameters:
                 self._local(sql, given)
@@ -133,13 +131,9 @@ class Cursor:
 
     def executescript(self, script):
         connection = self.connection
-        connection.commit()
-        level, connection._level = connection._level, None
-        try:
-            for part in _sql.split(script):
-                self.execute(part).fetchall()
-        finally:
-            connection._level = level
+        connection._check()
+        connection._run_script(script, lambda part: self.execute(part).fetchall())
+        self._show((), [], -1)
         return self
 
     def fetchone(self):
@@ -224,7 +218,11 @@ class Connection(Replica):
 
     @property
     def in_transaction(self):
-        return self._primary is not None and self._primary.in_transaction
+        return self._primary is not None and self._is_in_transaction()
+
+    @property
+    def autocommit(self):
+        return self._autocommit
 
     def commit(self):
         self._check()

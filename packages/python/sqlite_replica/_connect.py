@@ -3,9 +3,11 @@
 import os
 import sqlite3
 
+from ._replica import LEGACY_TRANSACTION_CONTROL
+
 
 def connect(database, timeout=5.0, detect_types=0, isolation_level="DEFERRED", check_same_thread=True,
-            cached_statements=128, uri=False, *, sync_url=None, auth_token=None, sync_interval=None, offline=False,
+            cached_statements=128, uri=False, *, autocommit=LEGACY_TRANSACTION_CONTROL, sync_url=None, auth_token=None, sync_interval=None, offline=False,
             encryption_key=None, namespace=None, options=None, binding=None):
     """Opens `database`, a file, as a replica of the primary at `sync_url`.
 
@@ -30,10 +32,15 @@ def connect(database, timeout=5.0, detect_types=0, isolation_level="DEFERRED", c
     given.setdefault("local_transactions", False)
     keywords = dict(timeout=timeout, detect_types=detect_types, isolation_level=isolation_level,
                     check_same_thread=check_same_thread, cached_statements=cached_statements, uri=uri)
+    if autocommit not in (True, False, LEGACY_TRANSACTION_CONTROL):
+        raise ValueError("autocommit must be True, False, or sqlite_replica.LEGACY_TRANSACTION_CONTROL")
+    if sync_url is None and autocommit != LEGACY_TRANSACTION_CONTROL:
+        keywords["autocommit"] = autocommit
     connection = _connection_class(binding if sync_url is not None else "sqlite3")(database, **keywords)
     if sync_url is not None:
         try:
             connection.attach(sync_url, auth_token or None, given)
+            connection._autocommit = autocommit
         except BaseException:
             connection.close()
             raise

@@ -1,26 +1,30 @@
 """The primary as a connection sees it: its transaction, and how a statement is sent.
 
 Knows no binding: it is given `ask`, which runs one SQL function of the
-extension on the connection and returns its value.
+extension on the connection and returns its value. Where a statement ends, what
+went wrong and whether the transaction is still there, the extension says.
 """
 
 import base64
+import itertools
 import json
 import re
-from sqlite3 import Error, OperationalError, PrepareProtocol, ProgrammingError, adapt
-from typing import NamedTuple, Optional, Tuple
+from sqlite3 import Error, IntegrityError, OperationalError, PrepareProtocol, ProgrammingError, adapt
+from typing import NamedTuple, Tuple
 
 from . import _sql
 
 # What a SQL function takes beside its first argument (SQLITE_LIMIT_FUNCTION_ARG of old SQLites).
 MOST_ARGUMENTS = 126
+# Statements of an executemany() that go in one request.
+MOST_AT_ONCE = 1000
 # In a transaction these describe what the transaction sees; all other PRAGMAs are about this connection.
 _ABOUT_SCHEMA = {
     "table_info", "table_xinfo", "table_list", "index_list", "index_info", "index_xinfo", "foreign_key_list",
     "foreign_key_check",
 }
-
-
+_UNPARSED = "SQL string could not be parsed"
+_MISUSE = 21
 _OFF = {"OFF", "NO", "FALSE", "0"}
 
 
@@ -28,7 +32,6 @@ class Answer(NamedTuple):
     columns: Tuple[str, ...]
     rows: list
     rows_affected: int
-    last_insert_rowid: Optional[int]
 
 
 class Primary:
@@ -36,9 +39,11 @@ class Primary:
 
     def __init__(self, ask, changed=lambda is_open: None):
         """`changed` is told when a transaction begins and when it has ended."""
-        self._ask = ask
+        self._bare_ask = ask
         self._changed = changed
         self.in_transaction = False
+        # Of the last INSERT; sqlite3 says 0 before there was one.
+        self.last_rowid = 0
         # A SAVEPOINT outside of a transaction opens one, which ends with it.
         self._opened_by_savepoint = False
         self._savepoints = []
@@ -46,6 +51,29 @@ class Primary:
         self._has_foreign_keys = True
         # Temporary tables and attached files are this connection's own; until there are any, nobody looks for them.
         self._has_local = False
+
+    def _ask(self, sql, *arguments):
+        """Errors in SQLite's words: the binding's user did not call `replica_write`."""
+        try:
+            return self._bare_ask(sql, *arguments)
+        except Error as error:
+            text, parts = str(error), json.loads(self._bare_ask("SELECT replica_error()") or "{}")
+            if text == f"{parts.get('function')}: {parts.get('text')}":
+                text = parts["message"]
+            error.args = (re.sub(r"^replica_\w+: ", "", text), *error.args[1:])
+            if self.in_transaction and self._bare_ask("SELECT replica_transaction()") == "lost":
+                self._lost()
+            raise
+
+    def _in_the_words_of_sqlite(self, error, sql):
+        """What nobody can parse is told by the SQLite that is here; a primary's parser has words of its own."""
+        if str(error).startswith(_UNPARSED):
+            try:
+                self._bare_ask(f"EXPLAIN {sql}")
+            except Error as here:
+                if re.search("syntax error|incomplete input|unrecognized token", str(here)):
+                    error.args = here.args
+        return error
 
     def is_remote(self, statement):
         """Whether a statement goes to the primary, transaction control not counted."""
@@ -125,7 +153,7 @@ class Primary:
     def _lost(self):
         """The extension wants to hear that we know."""
         try:
-            self._ask("SELECT replica_rollback()")
+            self._bare_ask("SELECT replica_rollback()")
         except Error:
             pass  # There is nothing left to roll back.
         self._forget()
@@ -142,20 +170,64 @@ class Primary:
             function, marks, arguments = "replica_write_args", ", ?2", [as_json(arguments)]
         try:
             answer = json.loads(self._ask(f"SELECT {function}(?1{marks})", sql, *arguments))
-        except Exception as error:
-            if self.in_transaction and re.search("ended the transaction|transaction was lost", str(error)):
-                self._lost()
-            raise
+        except Error as error:
+            raise self._in_the_words_of_sqlite(error, sql)
+        # A write that inserts nothing leaves it as it is, and the primary's connection is another each time.
+        self.last_rowid = answer["last_insert_rowid"] or self.last_rowid
         rows = [tuple(map(value, row)) for row in answer["rows"]]
-        return Answer(tuple(answer["columns"]), rows, answer["rows_affected"] or 0, answer["last_insert_rowid"])
+        return Answer(tuple(answer["columns"]), rows, answer["rows_affected"] or 0)
 
     def run_many(self, sql, many):
-        """A statement for each of many arguments; how many rows they changed."""
-        return sum(self.run(sql, given).rows_affected for given in many)
+        """A statement for each of many arguments, many in a request; how many rows they changed."""
+        count, many = 0, iter(many)
+        while True:
+            lists = [positioned(sql, given) for given in itertools.islice(many, MOST_AT_ONCE)]
+            if not lists:
+                return count
+            count += self._run_at_once(sql, lists) if len(lists) > 1 else self.run(sql, lists[0]).rows_affected
+
+    def _run_at_once(self, sql, lists):
+        try:
+            text = "[" + ",".join(map(as_json, lists)) + "]"
+            answer = self._ask("SELECT replica_batch_args(?1, value) FROM json_each(?2)", sql, text)
+            return json.loads(answer)["rows_affected"] or 0
+        except (IntegrityError, ValueError):
+            # Nothing of it took effect. One by one the statements before the one that fails last,
+            # as they do in SQLite; and JSON has no infinity.
+            return sum(self.run(sql, arguments).rows_affected for arguments in lists)
+
+    def takes_script(self, statements):
+        """Whether a script can go to the primary as a whole: nothing of it is for this connection, and it ends what it begins."""
+        is_open = False
+        for kind in (statement.kind for statement in statements):
+            if kind in (_sql.BEGIN, _sql.COMMIT, _sql.ROLLBACK):
+                if is_open == (kind == _sql.BEGIN):
+                    return False
+                is_open = not is_open
+            elif kind not in (_sql.WRITE, _sql.SCHEMA) and not (is_open and kind in _sql.CONTROL):
+                return False
+        return not (is_open or self.in_transaction or self._has_local) and self._has_foreign_keys
+
+    def run_script(self, script):
+        """Statements outside of a transaction in one request; they last up to the first that fails.
+
+        False: nothing of it took effect, as the primary could not parse it all, or
+        each write is to happen exactly once.
+        """
+        try:
+            self._ask("SELECT replica_script(?1)", script)
+        except Error as error:
+            if str(error).startswith(_UNPARSED) or json.loads(self._bare_ask("SELECT replica_error()"))["code"] == _MISUSE:
+                return False
+            raise
+        return True
+
+    def split(self, script):
+        return json.loads(self._bare_ask("SELECT replica_split(?1)", script))
 
 
 def as_json(arguments):
-    """A list of them as the extension reads it; integers and reals stay what they are."""
+    """A list of them as the extension reads it; integers and reals stay what they are, and NaN is NULL."""
     return json.dumps([{"base64": base64.b64encode(each).decode()} if type(each) is bytes else each
                        for each in arguments], allow_nan=False)
 
@@ -175,12 +247,14 @@ def positioned(sql, given):
         if missing:
             raise ProgrammingError(f"You did not supply a value for binding parameter :{missing[0]}.")
         given = [given[name] if name is not None else None for name in names]
+    elif not isinstance(given, (list, tuple)):
+        given = [given[at] for at in range(len(given))] if hasattr(given, "__getitem__") else list(given)
     return [_storable(argument) for argument in given]
 
 
 def _storable(argument):
     if argument is None or type(argument) in (int, float, str, bytes):
-        return argument
+        return None if argument != argument else argument
     adapted = argument if isinstance(argument, (int, float, str)) else adapt(argument, PrepareProtocol, argument)
     for kind in (int, float, str):
         if isinstance(adapted, kind):
@@ -191,11 +265,6 @@ def _storable(argument):
         return bytes(memoryview(adapted))
     except TypeError:
         raise ProgrammingError(f"Error binding parameter: type '{type(argument).__name__}' is not supported") from None
-
-
-def without_prefix(text):
-    """An error as SQLite words it: the binding's user did not call `replica_write`."""
-    return re.sub(r"^replica_(?:write|begin|commit|rollback): ", "", text)
 
 
 def is_unknown_here(error):

@@ -7,8 +7,13 @@ which returns the first value of a query on the bare connection.
 import json
 import sqlite3
 
+from . import _sql
 from ._library import NO_EXTENSIONS, load
-from ._primary import Primary, without_prefix
+from ._primary import Primary
+
+
+# The value that sqlite3 has from Python 3.12 on.
+LEGACY_TRANSACTION_CONTROL = -1
 
 
 class _Texts(set):
@@ -28,6 +33,7 @@ class _NoTexts(frozenset):
 class Replica:
     _primary = None
     _level = None
+    _autocommit = LEGACY_TRANSACTION_CONTROL
     # Texts that are known to be local reads; none is while a transaction is open.
     _reads = _NoTexts()
 
@@ -35,26 +41,42 @@ class Replica:
         if not hasattr(native, "enable_load_extension"):
             raise RuntimeError(NO_EXTENSIONS)
         load(native)
-        self._say(self._ask, "SELECT replica_attach(?1, ?2, ?3)", sync_url, auth_token, json.dumps(options))
+        self._ask("SELECT replica_attach(?1, ?2, ?3)", sync_url, auth_token, json.dumps(options))
         self._level, self._primary = level, Primary(self._ask, self._transaction_changed)
         self._transaction_changed(False)
 
     def _transaction_changed(self, is_open):
         self._reads = _NoTexts() if is_open else _Texts()
 
-    def _say(self, function, *arguments):
-        """Errors of the primary in SQLite's words."""
-        try:
-            return function(*arguments)
-        except sqlite3.Error as error:
-            error.args = (without_prefix(str(error)), *error.args[1:])
-            raise
-
     def _begin_before_write(self, statement):
-        """As sqlite3 does it: a write opens a transaction unless isolation_level is None."""
-        primary = self._primary
-        if self._level is not None and not primary.in_transaction and primary.is_remote(statement):
-            self._say(primary.begin, self._level)
+        """As sqlite3 does it: a write opens a transaction unless isolation_level is None.
+
+        Without autocommit PEP 249 has a transaction open at all times; it begins on
+        the primary with the first statement that needs one.
+        """
+        primary, kinds = self._primary, (_sql.WRITE,)
+        if self._autocommit is False:
+            kinds = (_sql.WRITE, _sql.SCHEMA)
+        elif self._autocommit is True or self._level is None:
+            return
+        if statement.kind in kinds and not primary.in_transaction and primary.is_remote(statement):
+            primary.begin(self._level or "")
+
+    def _run_script(self, script, execute):
+        """`execute` runs a statement where it belongs, for scripts that do not go to the primary as a whole."""
+        if self._autocommit == LEGACY_TRANSACTION_CONTROL:
+            self.commit()
+        parts = self._primary.split(script)
+        takes = self._autocommit is not False and self._primary.takes_script([_sql.statement(part) for part in parts])
+        if takes and self._primary.run_script(script):
+            return
+        # A script begins no transaction by itself.
+        level, self._level = self._level, None
+        try:
+            for part in parts:
+                execute(part)
+        finally:
+            self._level = level
 
     def _set_level(self, level):
         if level is None:
@@ -64,21 +86,25 @@ class Replica:
         self._level = level
 
     def _end(self, how):
-        if self._primary and self._primary.in_transaction:
-            self._say(self._primary.end, how)
+        if self._primary and self._primary.in_transaction and self._autocommit is not True:
+            self._primary.end(how)
 
     def _abandon(self):
         """Before the connection closes: nobody commits what is left open."""
         try:
-            self._end("rollback")
+            if self._primary and self._primary.in_transaction:
+                self._primary.end("rollback")
         except sqlite3.Error:
             pass  # The primary ends what is left of it by itself.
+
+    def _is_in_transaction(self):
+        return self._autocommit is False or self._primary.in_transaction
 
     def sync(self):
         """Pulls what changed on the primary; a dictionary with `frame_no` and `frames_synced`."""
         if not self._primary:
             raise sqlite3.ProgrammingError("this database has no sync_url, so there is nothing to sync with")
-        return json.loads(self._say(self._ask, "SELECT replica_sync()"))
+        return json.loads(self._ask("SELECT replica_sync()"))
 
     def __enter__(self):
         return self

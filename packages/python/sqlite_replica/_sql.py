@@ -7,7 +7,6 @@ name of the table that it changes follows at a fixed place.
 
 import re
 from functools import lru_cache
-from sqlite3 import complete_statement
 from typing import NamedTuple, Optional
 
 _TOKEN = re.compile(
@@ -120,19 +119,6 @@ def _qualified(words):
     if len(words) > 2 and words[1] == ".":
         return unquoted(words[0]).lower(), unquoted(words[2])
     return None, unquoted(words[0]) if words else None
-
-
-def split(script):
-    """The statements of a script; SQLite itself says where one ends."""
-    part = ""
-    for token in _TOKEN.findall(script):
-        part += token
-        if token == ";" and complete_statement(part):
-            if tokens(part) != [";"]:
-                yield part
-            part = ""
-    if tokens(part):
-        yield part
 
 
 def numbered(sql):

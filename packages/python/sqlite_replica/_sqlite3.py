@@ -16,13 +16,18 @@ from ._replica import Replica
 _local = sqlite3.Cursor.execute
 _cursor = sqlite3.Connection.cursor
 _isolation_level = sqlite3.Connection.isolation_level
+_lastrowid = sqlite3.Cursor.lastrowid
 
 
 class Cursor(sqlite3.Cursor):
     # What the primary answered to the last statement, if it was asked: the rows
-    # that are left, how many were changed, the last rowid.
+    # that are left, how many were changed; and the last rowid that it gave.
     _answer = None
     _last_rowid = None
+
+    @property
+    def lastrowid(self):
+        return _lastrowid.__get__(self) if self._last_rowid is None else self._last_rowid
 
     def execute(self, sql, parameters=(), /):
         # The short way of nearly all reads.
@@ -39,10 +44,9 @@ class Cursor(sqlite3.Cursor):
         if statement.kind in _sql.CONTROL:
             # A use after close is told by sqlite3 in its own words.
             _local(self, "")
-            connection._say(connection._primary.control, statement)
+            connection._primary.control(statement)
             return self
-        if statement.kind is _sql.WRITE:
-            connection._begin_before_write(statement)
+        connection._begin_before_write(statement)
         if statement.kind is _sql.PRAGMA and connection._primary.ignores(statement):
             return _local(self, "")
         if not connection._primary.is_remote(statement):
@@ -55,15 +59,14 @@ class Cursor(sqlite3.Cursor):
             except sqlite3.OperationalError as error:
                 if not is_unknown_here(error):
                     raise
-        self._show(statement, connection._say(connection._primary.run, sql, parameters))
+        self._show(statement, connection._primary.run(sql, parameters))
         return self
 
     def _show(self, statement, answer):
         # sqlite3 fills in `description` itself, where row factories find it too.
         names = ", ".join(f"NULL AS {_sql.quoted(name)}" for name in answer.columns)
         _local(self, f"SELECT {names} LIMIT 0" if names else "")
-        if statement.verb in ("INSERT", "REPLACE"):
-            self._last_rowid = answer.last_insert_rowid
+        self._last_rowid = self.connection._primary.last_rowid
         self._keep(iter(answer.rows), answer.rows_affected if statement.kind is _sql.WRITE else -1)
 
     def _keep(self, rows, count):
@@ -86,7 +89,7 @@ class Cursor(sqlite3.Cursor):
         connection._begin_before_write(statement)
         if not connection._primary.is_remote(statement):
             return super().executemany(sql, parameters)
-        count = connection._say(connection._primary.run_many, sql, parameters)
+        count = connection._primary.run_many(sql, parameters)
         _local(self, "")
         self._keep(iter(()), count)
         return self
@@ -95,15 +98,8 @@ class Cursor(sqlite3.Cursor):
         connection = self.connection
         if connection._primary is None:
             return super().executescript(script)
-        connection.commit()
-        # A script begins no transaction by itself.
-        level, connection._level = connection._level, None
-        try:
-            for part in _sql.split(script):
-                self._execute(part, ())
-                self.fetchall()
-        finally:
-            connection._level = level
+        connection._run_script(script, lambda part: self._execute(part, ()).fetchall())
+        _local(self, "")
         return self
 
 
@@ -111,7 +107,6 @@ class _Remote:
     """Mixed into the class of a cursor that holds what the primary answered."""
 
     rowcount = property(lambda self: self._answer[1])
-    lastrowid = property(lambda self: self._last_rowid)
 
     def fetchone(self):
         return next(self, None)
@@ -177,7 +172,11 @@ class Connection(Replica, sqlite3.Connection):
 
     @property
     def in_transaction(self):
-        return self._primary.in_transaction if self._primary else super().in_transaction
+        return self._is_in_transaction() if self._primary else super().in_transaction
+
+    @property
+    def autocommit(self):
+        return self._autocommit if self._primary else super().autocommit
 
     def commit(self):
         self._end("commit")
