@@ -1,7 +1,7 @@
 // The npm package in the place of the package `libsql`: libsql.mjs FOLDER BINDING.
 // In the folder's node_modules are better-sqlite3, @libsql/client and drizzle-orm,
-// published as they are; the sources under test are copied there first. A process
-// stays with one SQLite, so each binding has a run of its own.
+// published as they are; a folder of this run's own has the sources under test beside
+// them. A process stays with one SQLite, so each binding has a run of its own.
 import assert from "node:assert/strict";
 import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -9,16 +9,11 @@ import path from "node:path";
 import { execFileSync } from "node:child_process";
 import test from "node:test";
 import { pathToFileURL } from "node:url";
-import { READ_WRITE, startPrimary } from "./primary.mjs";
+import { READ_WRITE, countingWayTo, folderWith, startPrimary } from "./primary.mjs";
 
 const root = new URL("../../", import.meta.url);
-const folder = path.resolve(process.argv[2]);
+const folder = folderWith(path.resolve(process.argv[2]), ["libsql", "sqlite-replica"]);
 const binding = (process.env.SQLITE_REPLICA_BINDING = process.argv[3]);
-for (const name of ["libsql", "sqlite-replica"]) {
-  const place = path.join(folder, "node_modules", name);
-  rmSync(place, { recursive: true, force: true });
-  cpSync(new URL("packages/npm", root), place, { recursive: true });
-}
 const require = createRequire(path.join(folder, "package.json"));
 const Database = require("libsql");
 const { connect } = require("libsql/promise");

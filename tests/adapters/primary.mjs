@@ -1,7 +1,7 @@
 // A real sqld for the tests of the npm package: the environment variable SQLD.
 import { spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
 
@@ -57,4 +57,45 @@ export async function startPrimary({ token } = {}) {
       await new Promise((later) => setTimeout(later, 50));
     }
   }
+}
+
+// A folder of this run's own whose node_modules are those of `installed`, with the
+// sources under test in the place of `names`: another run may be using theirs.
+export function folderWith(installed, names) {
+  const folder = mkdtempSync(path.join(tmpdir(), "replica-modules-"));
+  const modules = path.join(folder, "node_modules");
+  // Packages that import one of `names` find it beside themselves, so they lie here; all others are linked.
+  const importing = new Set(["@libsql/client", "drizzle-orm"]);
+  const take = (name) => {
+    if (name.startsWith("@") && !name.includes("/")) {
+      mkdirSync(path.join(modules, name), { recursive: true });
+      for (const inner of readdirSync(path.join(installed, "node_modules", name))) take(`${name}/${inner}`);
+    } else if (importing.has(name)) cpSync(path.join(installed, "node_modules", name), path.join(modules, name), { recursive: true });
+    else if (!names.includes(name)) symlinkSync(path.join(installed, "node_modules", name), path.join(modules, name));
+  };
+  mkdirSync(modules);
+  for (const name of readdirSync(path.join(installed, "node_modules"))) if (!name.startsWith(".")) take(name);
+  for (const name of names) cpSync(new URL("../../packages/npm", import.meta.url), path.join(modules, name), { recursive: true });
+  writeFileSync(path.join(folder, "package.json"), "{}");
+  process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+// A way to `url` that counts the requests that go through it.
+export async function countingWayTo(url) {
+  const { hostname, port } = new URL(url);
+  const way = { count: 0 };
+  const server = createServer((near) => {
+    const far = connect(Number(port), hostname);
+    for (const [from, to] of [[near, far], [far, near]]) {
+      from.on("error", () => to.destroy()).on("close", () => to.destroy());
+      from.pipe(to);
+    }
+    near.on("data", (piece) => (way.count += piece.toString("latin1").split(/ HTTP\/1\.1\r\n/).length - 1));
+  });
+  await new Promise((ready) => server.listen(0, "127.0.0.1", ready));
+  way.url = `http://127.0.0.1:${server.address().port}`;
+  way.stop = () => server.close().closeAllConnections?.();
+  server.unref();
+  return way;
 }

@@ -6,8 +6,9 @@ const { opener } = require("./bindings.cjs");
 const { SqliteError, attempt } = require("./error.cjs");
 const { load } = require("./library.cjs");
 const { Primary } = require("./primary.cjs");
-const { classify, split } = require("./sql.cjs");
+const { classify } = require("./sql.cjs");
 const { Statement } = require("./statement.cjs");
+const { positioned } = require("./values.cjs");
 
 const isInMemory = (path) => /^(?:file:)?:memory:/.test(path) || path === "";
 
@@ -97,8 +98,14 @@ class Database {
 
   exec(script) {
     this.check();
-    if (this.primary === null && !/READONLY/i.test(script)) attempt(() => this.native.exec(script));
-    else for (const sql of split(script)) this.#execute(sql);
+    if (this.primary === null) {
+      if (classify(script).name === "READONLY") this.#execute(script);
+      else attempt(() => this.native.exec(script));
+      return this;
+    }
+    const parts = this.primary.split(script);
+    const isSent = parts.length > 1 && !this.#inSnapshot() && this.primary.takesScript(parts.map(classify));
+    if (!isSent || !this.primary.runScript(script)) for (const sql of parts) this.#execute(sql);
     return this;
   }
 
@@ -119,25 +126,41 @@ class Database {
   transaction(action) {
     if (typeof action !== "function") throw new TypeError("Expected first argument to be a function");
     const inMode = (mode) => (...given) => {
-      this.exec(`BEGIN ${mode}`);
+      const { begin, commit, rollback } = endsOf(this.inTransaction, mode);
+      this.exec(begin);
       try {
         const result = action(...given);
-        this.exec("COMMIT");
+        this.exec(commit);
         return result;
-      } finally {
-        if (this.inTransaction) this.exec("ROLLBACK");
+      } catch (error) {
+        if (this.inTransaction) this.exec(rollback);
+        throw error;
       }
     };
     return withModes(this, inMode);
   }
 
-  // Statements one after the other, and a result for each.
+  // Statements one after the other, and a result for each. Writes with a mode, which means all or nothing, are one request.
   batch(list, options) {
     if (!Array.isArray(list)) throw new TypeError("Expected first argument to be an array of statements");
     const { mode, raw = false } = typeof options === "string" ? { mode: options } : (options ?? {});
     const begin = beginOf(mode);
     if (begin === null || this.inTransaction) return list.map((each) => this.#resultOf(each, raw));
+    const pairs = list.map((each) => (typeof each === "string" ? [each] : [each.sql, each.args]));
+    if (this.primary !== null && begin !== "BEGIN READONLY" && this.primary.takesTogether(pairs.map(([sql]) => classify(sql)))) {
+      return this.#resultsTogether(pairs, raw);
+    }
     return withRollback(this, begin, () => list.map((each) => this.#resultOf(each, raw)));
+  }
+
+  #resultsTogether(pairs, raw) {
+    const list = pairs.map(([sql, args]) => [sql, positioned(sql, args === undefined ? [] : [args])]);
+    return this.primary.runTogether(list, this.#isSafe).map(({ columns, rows, changes }, at) => {
+      if (columns.length === 0) return { columns, columnTypes: [], rows, rowsAffected: changes };
+      const columnTypes = this.prepare(pairs[at][0]).columns().map(({ type }) => type ?? "");
+      const shaped = raw ? rows : rows.map((row) => Object.fromEntries(columns.map((name, place) => [name, row[place]])));
+      return { columns, columnTypes, rows: shaped, rowsAffected: 0 };
+    });
   }
 
   #resultOf(each, raw) {
@@ -221,6 +244,13 @@ class Database {
   }
 }
 
+// A transaction in a transaction is a savepoint, as in better-sqlite3.
+function endsOf(isNested, mode) {
+  if (!isNested) return { begin: `BEGIN ${mode}`, commit: "COMMIT", rollback: "ROLLBACK" };
+  const name = '"_transaction"';
+  return { begin: `SAVEPOINT ${name}`, commit: `RELEASE ${name}`, rollback: `ROLLBACK TO ${name}; RELEASE ${name}` };
+}
+
 function withModes(database, inMode) {
   const modes = { default: "", deferred: "DEFERRED", immediate: "IMMEDIATE", exclusive: "EXCLUSIVE" };
   const functions = Object.fromEntries(Object.entries(modes).map(([name, mode]) => [name, inMode(mode)]));
@@ -247,4 +277,4 @@ function withRollback(database, begin, action) {
   }
 }
 
-module.exports = { Database, beginOf, withModes };
+module.exports = { Database, withModes };

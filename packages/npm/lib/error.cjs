@@ -22,11 +22,11 @@ class SqliteError extends Error {
 }
 
 // What the binding threw, in SQLite's own words: the caller did not call `replica_write`.
-function translated(error) {
+function translated(error, message = error?.message) {
   const code = error?.errcode ?? CODES[error?.code];
   if (code === undefined) return error;
   const name = NAMES[code] ?? NAMES[code & 0xff] ?? "ERROR";
-  const text = error.message.replace(/^replica_(?:write|begin|commit|rollback|sync): /, "");
+  const text = message.replace(/^replica_(?!attach)\w+: /, "");
   return Object.assign(new SqliteError(text, `SQLITE_${name}`, code), { cause: error });
 }
 
@@ -47,4 +47,4 @@ function* attemptEach(rows) {
   }
 }
 
-module.exports = { SqliteError, attempt, attemptEach };
+module.exports = { SqliteError, attempt, attemptEach, translated };

@@ -1,8 +1,10 @@
 // The primary as a connection sees it: its transaction, and how a statement is sent.
+// Where a statement ends, what went wrong and whether the transaction is still
+// there, the extension says.
 "use strict";
 
-const { SqliteError, attempt } = require("./error.cjs");
-const { quoted } = require("./sql.cjs");
+const { SqliteError, translated } = require("./error.cjs");
+const { CONTROL, quoted } = require("./sql.cjs");
 const { asJson, cell, parse } = require("./values.cjs");
 
 // What a SQL function takes beside its first argument (SQLITE_LIMIT_FUNCTION_ARG of old SQLites).
@@ -10,6 +12,9 @@ const MOST_ARGUMENTS = 126;
 // In a transaction these describe what the transaction sees; all other PRAGMAs are about this connection.
 const ABOUT_SCHEMA =
   /^(?:table_info|table_xinfo|table_list|index_list|index_info|index_xinfo|foreign_key_list|foreign_key_check)$/;
+
+const UNPARSED = /^SQL string could not be parsed/;
+const MISUSE = 21;
 
 class Primary {
   #native;
@@ -20,6 +25,7 @@ class Primary {
   #hasLocal = false;
   // PRAGMA foreign_keys = OFF, which SQLite heeds outside of a transaction only.
   #hasForeignKeys = true;
+  #lastRowid = 0;
   inTransaction = false;
   maxFrameNo = 0;
 
@@ -27,8 +33,20 @@ class Primary {
     this.#native = native;
   }
 
+  #value(sql, ...values) {
+    return Object.values(this.#native.prepare(sql).get(...values))[0];
+  }
+
+  // One function of the extension; its errors in SQLite's words.
   ask(sql, ...values) {
-    return attempt(() => Object.values(this.#native.prepare(sql).get(...values))[0]);
+    try {
+      return this.#value(sql, ...values);
+    } catch (error) {
+      const parts = JSON.parse(this.#value("SELECT replica_error()") ?? "{}");
+      const isOurs = error.message === `${parts.function}: ${parts.text}`;
+      if (this.inTransaction && this.#value("SELECT replica_transaction()") === "lost") this.#lost();
+      throw translated(error, isOurs && parts.function !== "replica_attach" ? parts.message : error.message);
+    }
   }
 
   // Whether a statement goes to the primary, transaction control not counted.
@@ -78,7 +96,7 @@ class Primary {
   // The extension wants to hear that we know.
   #lost() {
     try {
-      this.ask("SELECT replica_rollback()");
+      this.#value("SELECT replica_rollback()");
     } catch {
       // There is nothing left to roll back.
     }
@@ -109,24 +127,75 @@ class Primary {
   run(sql, values, safe = false) {
     const isLong = values.length > MOST_ARGUMENTS;
     const marks = isLong ? ", ?" : values.map(() => ", ?").join("");
-    let text;
+    const text = isLong
+      ? this.ask("SELECT replica_write_args(?, ?)", sql, asJson(values))
+      : this.ask(`SELECT replica_write(?${marks})`, sql, ...values);
+    const answer = parse(text, safe);
+    this.#noteFrame(answer);
+    return this.#result(answer, safe);
+  }
+
+  #noteFrame({ frame_no }) {
+    this.maxFrameNo = Math.max(this.maxFrameNo, Number(cell(frame_no ?? 0)));
+  }
+
+  #result({ columns, rows, rows_affected, last_insert_rowid }, safe) {
+    // A write that inserts nothing leaves it as it is, and the primary's connection is another each time.
+    if (last_insert_rowid) this.#lastRowid = cell(last_insert_rowid) || this.#lastRowid;
+    return {
+      columns,
+      rows: rows.map((row) => row.map(cell)),
+      changes: Number(cell(rows_affected ?? 0)),
+      lastInsertRowid: safe ? BigInt(this.#lastRowid) : Number(this.#lastRowid),
+    };
+  }
+
+  // Whether statements can go to the primary in one request: nothing of them is for this connection.
+  takesTogether(statements) {
+    const isSent = ({ kind }) => kind === "write" || kind === "schema";
+    return !this.inTransaction && !this.#hasLocal && this.#hasForeignKeys && statements.every(isSent);
+  }
+
+  // [sql, values] each, all or nothing; a result for each.
+  runTogether(list, safe = false) {
+    const texts = list.map(([sql, values]) => `[${JSON.stringify(sql)},${asJson(values)}]`);
+    const answer = parse(this.ask("SELECT replica_write_many(?)", `[${texts.join(",")}]`), safe);
+    this.#noteFrame(answer);
+    return answer.results.map((result) => this.#result(result, safe));
+  }
+
+  split(script) {
+    return JSON.parse(this.#value("SELECT replica_split(?)", script));
+  }
+
+  // A script that ends what it begins lasts statement by statement, up to the first that fails.
+  takesScript(statements) {
+    let isOpen = false;
+    const sent = statements.filter(({ kind }) => !CONTROL.has(kind));
+    for (const { kind } of statements.filter((statement) => CONTROL.has(statement.kind))) {
+      if (kind === "begin" || kind === "commit" || kind === "rollback") {
+        if (isOpen === (kind === "begin")) return false;
+        isOpen = !isOpen;
+      } else if (!isOpen) return false;
+    }
+    return !isOpen && this.takesTogether(sent);
+  }
+
+  // Whether it went as a whole. Nothing of it took effect where the primary could not parse
+  // it all, or where each write is to happen exactly once.
+  runScript(script) {
     try {
-      text = isLong
-        ? this.ask("SELECT replica_write_args(?, ?)", sql, asJson(values))
-        : this.ask(`SELECT replica_write(?${marks})`, sql, ...values);
+      this.#noteFrame(JSON.parse(this.ask("SELECT replica_script(?)", script)));
+      return true;
     } catch (error) {
-      if (this.inTransaction && /ended the transaction|transaction was lost/.test(error.message)) this.#lost();
+      if (UNPARSED.test(error.message) || error.rawCode === MISUSE) return false;
       throw error;
     }
-    const answer = parse(text, safe);
-    const number = (value) => Number(cell(value ?? 0));
-    this.maxFrameNo = Math.max(this.maxFrameNo, number(answer.frame_no));
-    return {
-      columns: answer.columns,
-      rows: answer.rows.map((row) => row.map(cell)),
-      changes: number(answer.rows_affected),
-      lastInsertRowid: cell(answer.last_insert_rowid) ?? (safe ? 0n : 0),
-    };
+  }
+
+  // The columns of a statement that only the primary can tell.
+  columns(sql) {
+    return JSON.parse(this.ask("SELECT replica_describe(?)", sql)).columns;
   }
 
   sync() {

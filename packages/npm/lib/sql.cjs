@@ -78,33 +78,6 @@ function classify(sql) {
   return { kind, verb, returns: kind === "read", aboutReplica };
 }
 
-// The statements of a script. The rule is sqlite3_complete's: in CREATE TRIGGER
-// only a semicolon after END counts.
-function split(script) {
-  const parts = [];
-  let part = "";
-  let words = [];
-  for (const token of allTokens(script)) {
-    part += token;
-    if (isSpace(token)) continue;
-    if (token !== ";") {
-      words.push(token.toUpperCase());
-      continue;
-    }
-    const head = words[0] === "EXPLAIN" ? words.slice(words[1] === "QUERY" ? 3 : 1) : words;
-    const trigger = head[0] === "CREATE" && head[/^TEMP(?:ORARY)?$/.test(head[1]) ? 2 : 1] === "TRIGGER";
-    if (trigger && !(words.at(-1) === "END" && words.at(-2) === ";")) {
-      words.push(";");
-      continue;
-    }
-    if (words.length > 0) parts.push(part);
-    part = "";
-    words = [];
-  }
-  if (words.length > 0) parts.push(part);
-  return parts;
-}
-
 // Each token with the number of the parameter that it is, from 1 on, or 0.
 function numbered(sql) {
   const known = new Map();
@@ -132,4 +105,4 @@ function parameters(sql) {
   return names;
 }
 
-module.exports = { CONTROL, classify, numbered, parameters, quoted, split };
+module.exports = { CONTROL, classify, numbered, parameters, quoted };

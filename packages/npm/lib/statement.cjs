@@ -81,9 +81,7 @@ class Statement {
       return { columns: [], rows: [], changes: 0, lastInsertRowid: this.#isSafe ? 0n : 0 };
     }
     this.#db.refuseInSnapshot(this.#what);
-    const answer = this.#db.primary.run(this.source, positioned(this.source, given), this.#isSafe);
-    this.#columns = answer.columns;
-    return answer;
+    return this.#db.primary.run(this.source, positioned(this.source, given), this.#isSafe);
   }
 
   #shape({ columns, rows }) {
@@ -124,8 +122,8 @@ class Statement {
 
   columns() {
     if (this.#local !== null) return this.#local.columns();
-    const names = this.#columns ?? this.#db.primary.run(`SELECT * FROM (${this.source}) LIMIT 0`, []).columns;
-    return names.map((name) => ({ name, column: null, table: null, database: null, type: null }));
+    this.#columns ??= this.#db.primary.columns(this.source);
+    return this.#columns.map(({ name, type }) => ({ name, column: null, table: null, database: null, type }));
   }
 
   raw(on = true) {

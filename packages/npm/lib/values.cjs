@@ -52,6 +52,7 @@ function parse(text, safe) {
 function asJson(values) {
   const one = (value) => {
     if (typeof value === "bigint") return String(value);
+    if (value === Infinity || value === -Infinity) throw new RangeError("JSON has no infinity, and a batch or more than 126 arguments go as JSON");
     if (typeof value === "number") return Number.isInteger(value) && !/e/.test(value) ? `${value}.0` : JSON.stringify(value);
     return JSON.stringify(Buffer.isBuffer(value) ? { base64: value.toString("base64") } : value);
   };
