@@ -2,9 +2,9 @@
 
 Fetches published packages from PyPI and npm into .tools/suites/ (or SUITES).
 SQLAlchemy's dialect suite is in its package and Django's tests are in its
-source distribution; of suites that are not published, tests/adapters/ has the
-cases in our own words. Prints a table; fails if a replica fails a test that its
-baseline passes and that django/exceptions.txt does not name.
+source distribution; of suites that are not published, cases/ has the cases in
+our own words. Prints a table; fails if a replica fails a test that its baseline
+passes and that an exceptions.txt does not name.
 """
 
 import os
@@ -60,9 +60,10 @@ def python():
     return installed(folder, requirements.read_text(), install) / "bin" / "python"
 
 
-def node():
+def node(name):
+    """The packages as they are published: in "replica" the sources under test are put beside them, in "baseline" not."""
     manifest = (HERE / "package.json").read_text()
-    folder = SUITES / "replica"
+    folder = SUITES / name
 
     def install():
         (folder / "package.json").write_text(manifest)
@@ -79,9 +80,15 @@ def hosts_free():
     return {name: "" for name in ("REPLICA_TOKEN", "REPLICA_URL", "TURSO_AUTH_TOKEN", "REPLICA_TOKEN_FILE")}
 
 
+def exceptions(*names):
+    """The tests that a written list with reasons names."""
+    return {line for name in names for line in (HERE / name).read_text().splitlines() if not line.startswith("#")}
+
+
 def output(command, patience=900, **more):
     started = time.monotonic()
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=patience, **more)
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=patience,
+                          stdin=subprocess.DEVNULL, **more)
     return done.stdout + done.stderr, time.monotonic() - started
 
 
@@ -125,28 +132,59 @@ def django():
             skipped = int((re.search(r"skipped=(\d+)", text) or [0, 0])[1])
             row(f"Django, {len(DJANGO)} labels, {name}", int(ran[1]) - len(failed) - skipped, len(failed), skipped, seconds)
             failures.append(failed)
-    exceptions = (HERE / "django" / "exceptions.txt").read_text().splitlines()
-    return failures[1] - failures[0] - set(exceptions)
+    return failures[1] - failures[0] - exceptions("django/exceptions.txt")
 
 
-def client():
-    folder, unexpected = node(), set()
-    interpreter = folder / "node_modules" / "node" / "bin" / "node"
-    for binding in ("better-sqlite3", "node:sqlite"):
-        text, seconds = output([interpreter, "--no-warnings", "--test-reporter=tap", ROOT / "tests" / "adapters" / "libsql.mjs",
-                                folder, binding], env=environment())
-        passed = len(re.findall(r"^ok ", text, re.MULTILINE))
-        failed = re.findall(r"^not ok \d+ - (.*)", text, re.MULTILINE)
-        assert passed, text[-2000:]
-        row(f"npm package in libsql's place, {binding}", passed, len(failed), 0, seconds)
-        unexpected |= set(failed)
-    return unexpected
+def tap(name, script, *arguments):
+    """A file of node:test; the names of what failed in it."""
+    interpreter = node("replica") / "node_modules" / "node" / "bin" / "node"
+    text, seconds = output([interpreter, "--no-warnings", "--test-reporter=tap", script, *arguments], env=environment())
+    passed = len(re.findall(r"^ok ", text, re.MULTILINE))
+    failed = re.findall(r"^not ok \d+ - (.*)", text, re.MULTILINE)
+    assert passed, text[-2000:]
+    row(name, passed, len(failed), 0, seconds)
+    return set(failed)
+
+
+def adapter():
+    script = ROOT / "tests" / "adapters" / "libsql.mjs"
+    bindings = ("better-sqlite3", "node:sqlite")
+    return set().union(*(tap(f"npm package, {each}", script, node("replica"), each) for each in bindings))
+
+
+def libsql():
+    unexpected = set()
+    for name, *arguments in (("@libsql/client's cases", "libsql_client.mjs"), ("libsql's cases, sync", "libsql_js.mjs", "sync"),
+                             ("libsql's cases, promise", "libsql_js.mjs", "promise")):
+        script, *more = arguments
+        failures = [tap(f"{name}, {what}", HERE / "cases" / script, node(side), side, *more)
+                    for what, side in (("libsql on a file", "baseline"), ("replica", "replica"))]
+        unexpected |= failures[1] - failures[0]
+    return unexpected - exceptions("cases/exceptions.txt")
+
+
+def kysely():
+    """Each case compares a replica with better-sqlite3."""
+    failed = tap("Kysely's cases, replica like better-sqlite3", HERE / "cases" / "kysely.mjs", node("replica"), "replica")
+    return failed - exceptions("cases/exceptions.txt")
+
+
+def libsql_python():
+    failures = []
+    for name, side in (("libsql on a file", "baseline"), ("replica", "replica")):
+        text, seconds = output([python(), HERE / "cases" / "libsql_python.py", side], env=environment())
+        failed = set(re.findall(r"^(?:ERROR|FAIL): (\w+)", text, re.MULTILINE))
+        ran, skipped = re.search(r"Ran (\d+) tests", text), text.count("... skipped")
+        assert ran, text[-2000:]
+        row(f"Python libsql's cases, {name}", int(ran[1]) - len(failed) - skipped, len(failed), skipped, seconds)
+        failures.append(failed)
+    return failures[1] - failures[0]
 
 
 def main():
     os.environ["SQLITE_REPLICA_PATH"] = str(Path(sys.argv[1]).resolve())
     os.environ.setdefault("SQLD", str(ROOT / ".tools" / "sqld"))
-    unexpected = set().union(*(suite() for suite in (client, sqlalchemy, django)))
+    unexpected = set().union(*(suite() for suite in (adapter, libsql, libsql_python, kysely, sqlalchemy, django)))
     for test in sorted(unexpected):
         print(f"fails on a replica only: {test}")
     sys.exit(1 if unexpected else 0)

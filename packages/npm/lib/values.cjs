@@ -21,20 +21,30 @@ function storable(value) {
 }
 
 const isPlain = (value) =>
-  value !== null && typeof value === "object" && !Array.isArray(value) && !ArrayBuffer.isView(value) &&
-  !(value instanceof ArrayBuffer);
+  value !== null && typeof value === "object" && [Object.prototype, null].includes(Object.getPrototypeOf(value));
 
-// What run(), get() and all() were given, as a list by the parameters' numbers.
+// What run(), get() and all() were given, as a list by the parameters' numbers: values and
+// lists of them for the bare ones, an object for those with names.
 function positioned(sql, given) {
-  const list = given.length === 1 && Array.isArray(given[0]) ? given[0] : given.filter((value) => value !== undefined);
-  const named = list.find(isPlain);
-  if (named === undefined) return list.map(storable);
-  return parameters(sql).map((name, at) => {
-    const key = name ?? String(at + 1);
-    if (key in named) return storable(named[key]);
-    if (name === null) return null;
-    throw new RangeError(`Missing named parameter "${key}"`);
+  const list = given.flatMap((each) => (isPlain(each) || each === undefined ? [] : Array.isArray(each) ? each : [each])).map(storable);
+  const named = given.findLast(isPlain);
+  const names = parameters(sql);
+  if (named === undefined) return counted(list, names.length);
+  let at = 0;
+  const values = names.map((name, number) => {
+    if (name === null) return list[at++];
+    const key = name in named ? name : String(number + 1);
+    if (!(key in named)) throw new RangeError(`Missing named parameter "${name}"`);
+    return storable(named[key]);
   });
+  counted(list, at);
+  return values;
+}
+
+function counted(list, wanted) {
+  if (list.length < wanted) throw new RangeError("Too few parameter values were provided");
+  if (list.length > wanted) throw new RangeError("Too many parameter values were provided");
+  return list;
 }
 
 // JSON of the extension, in which integers have all 64 bits: `safe` makes each a
