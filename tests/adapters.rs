@@ -47,6 +47,15 @@ fn a_db_api_program_runs_on_apsw() {
     runs(&tool("PYTHON", "venv/bin/python"), &["dbapi.py", "apsw"]);
 }
 
+#[test]
+fn what_sqlite3_says_and_raises_a_replica_says_and_raises() {
+    match python_with_extensions() {
+        Some(python) => runs(python, &["same.py", "sqlite3"]),
+        None => println!("skipped: no python3 here was built with loadable extensions"),
+    }
+    runs(&tool("PYTHON", "venv/bin/python"), &["same.py", "apsw"]);
+}
+
 /// What `make test-suites` has installed, if it has: an interpreter with the
 /// packages that the adapters are for.
 fn installed(path: &str) -> Option<PathBuf> {

@@ -9,9 +9,11 @@ import datetime
 import itertools
 import json
 import os
+import socket
 import sqlite3
 import sys
 import tempfile
+import threading
 import unittest
 import warnings
 from pathlib import Path
@@ -230,6 +232,68 @@ class Statements(WithPrimary):
         self.assertEqual(len(db.execute(f"PRAGMA table_info(new{self.table})").fetchall()), 2)
         db.execute(f"CREATE INDEX ix{self.table} ON new{self.table}(a)")
         self.assertEqual([row[1] for row in db.execute(f"PRAGMA index_list(new{self.table})")], [f"ix{self.table}"])
+
+
+class Way:
+    """A way to the primary that counts the requests that go through it."""
+
+    def __init__(self, url):
+        self.count, (host, port) = 0, url.rpartition("//")[2].split(":")
+        self.server = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.server.getsockname()[1]}"
+        self.target = host, int(port)
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                near = self.server.accept()[0]
+            except OSError:
+                return
+            far = socket.create_connection(self.target)
+            for ends in ((near, far, True), (far, near, False)):
+                threading.Thread(target=self.carry, args=ends, daemon=True).start()
+
+    def carry(self, source, target, is_asking):
+        try:
+            while piece := source.recv(65536):
+                self.count += piece.count(b" HTTP/1.1\r\n") if is_asking else 0
+                target.sendall(piece)
+            target.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+        finally:
+            source.close()
+
+
+class RoundTrips(WithPrimary):
+    def setUp(self):
+        super().setUp()
+        self.way = Way(self.primary.url)
+        self.addCleanup(self.way.server.close)
+        self.path = f"{self.folder.name}/counted.db"
+        self.db = sqlite_replica.connect(self.path, sync_url=self.way.url, binding=BINDING, isolation_level=None)
+        self.addCleanup(self.db.close)
+        self.db.execute(f"INSERT INTO {self.table}(x) VALUES (0)")
+
+    def requests(self, action):
+        before = self.way.count
+        action()
+        return self.way.count - before
+
+    def test_a_write_takes_the_requests_of_replica_write_and_many_no_more(self):
+        db, insert = self.db, f"INSERT INTO {self.table}(x) VALUES (?)"
+        bare = self.requests(lambda: db.execute("SELECT replica_write(?, 1)", (insert,)).fetchall())
+        self.assertGreater(bare, 0)
+        for name, action in {
+                "a write": lambda: db.execute(insert, (1,)), "executemany": lambda: db.executemany(insert, [(n,) for n in range(900)]),
+                "RETURNING": lambda: db.execute(insert + " RETURNING id", (1,)).fetchall(),
+                "a script": lambda: db.executescript(f"BEGIN; DELETE FROM {self.table}; COMMIT; INSERT INTO {self.table}(x) VALUES (5)")}.items():
+            self.assertEqual(self.requests(action), bare, name)
+
+    def test_a_read_takes_none(self):
+        for _ in range(2):
+            self.assertEqual(self.requests(lambda: self.db.execute(f"SELECT * FROM {self.table}").fetchall()), 0)
 
 
 class Errors(WithPrimary):

@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import path from "node:path";
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import test from "node:test";
 import { pathToFileURL } from "node:url";
 import { READ_WRITE, countingWayTo, folderWith, startPrimary } from "./primary.mjs";
@@ -138,6 +138,80 @@ test("columns say where they come from, also of a table that only the transactio
   db.exec(`CREATE INDEX ix${table} ON ${table}(name)`);
   assert.deepEqual(db.pragma(`index_list(${table})`).map((index) => index.name), [`ix${table}`]);
   db.close();
+});
+
+test("a write in the middle of an iteration is seen, and the iteration goes on", async () => {
+  const { db, table } = await withTable();
+  db.exec(`INSERT INTO ${table}(x) VALUES (1), (2), (3)`);
+  const count = () => db.prepare(`SELECT count(*) FROM ${table}`).pluck().get();
+  const rows = db.prepare(`SELECT x FROM ${table} ORDER BY id`).pluck().iterate();
+  assert.equal(rows.next().value, 1);
+  db.prepare(`INSERT INTO ${table}(x) VALUES (4)`).run();
+  assert.equal(count(), 4);
+  assert.deepEqual([...rows], [2, 3]);
+  for (const x of db.prepare(`SELECT x FROM ${table}`).pluck().iterate()) if (x === 1) break;
+  await primary.execute(`DELETE FROM ${table}`);
+  const left = db.prepare("SELECT 1 UNION ALL SELECT 2").iterate();
+  left.next();
+  db.sync();
+  assert.equal(count(), 0);
+  db.close();
+});
+
+test("values that SQLite does not have, and a wrong number of them, are refused", async () => {
+  const { db, table } = await withTable("a, b");
+  for (const sql of [`INSERT INTO ${table} VALUES (?, ?)`, "SELECT ?, ?"]) {
+    const statement = db.prepare(sql);
+    const run = (...given) => (statement.reader ? statement.get(...given) : statement.run(...given));
+    for (const wrong of [new Date(0), {}, Symbol.iterator, [1], () => 1]) assert.throws(() => run([wrong, 1]), TypeError, String(wrong));
+    for (const list of [[1], [1, 2, 3], []]) assert.throws(() => run(list), `${list}`);
+  }
+  assert.deepEqual(await primary.rows(`SELECT * FROM ${table}`), []);
+  db.close();
+});
+
+test("transactions in transactions are savepoints", async () => {
+  const { db, table } = await withTable();
+  const insert = db.prepare(`INSERT INTO ${table}(x) VALUES (?)`);
+  const inner = db.transaction((value) => {
+    insert.run(value);
+    if (value === "bad") throw new Error("no");
+  });
+  db.transaction(() => {
+    inner("one");
+    assert.throws(() => inner("bad"), { message: "no" });
+    inner("two");
+  })();
+  assert.equal(db.inTransaction, false);
+  assert.deepEqual(await primary.rows(`SELECT x FROM ${table} ORDER BY id`), [["one"], ["two"]]);
+  db.close();
+});
+
+test("a write takes the requests of replica_write, and a script or a batch no more", async () => {
+  const { db: bare, table } = await withTable();
+  bare.close();
+  const way = await countingWayTo(primary.url);
+  // A script of its own, as a call blocks this thread and with it the way.
+  const counted = async (action) => {
+    const program = `const Database = require("libsql"); const db = new Database(${JSON.stringify(newFile())}, { syncUrl: "${way.url}" });
+      ${action}; db.close();`;
+    writeFileSync(path.join(folder, "counted.cjs"), program);
+    const before = way.count;
+    await new Promise((ended) => spawn(process.execPath, ["counted.cjs"], { cwd: folder, stdio: "inherit" }).on("exit", ended));
+    return way.count - before;
+  };
+  const nothing = await counted("0");
+  const write = (await counted(`db.native.prepare("SELECT replica_write('INSERT INTO ${table}(x) VALUES (1)')").get()`)) - nothing;
+  assert.ok(write > 0);
+  for (const action of [
+    `db.prepare("INSERT INTO ${table}(x) VALUES (?)").run(1)`,
+    `db.exec("INSERT INTO ${table}(x) VALUES (1); BEGIN; INSERT INTO ${table}(x) VALUES (2); COMMIT; DELETE FROM ${table}")`,
+    `db.batch(["INSERT INTO ${table}(x) VALUES (1)", { sql: "INSERT INTO ${table}(x) VALUES (?)", args: [2] }], "write")`,
+  ]) {
+    assert.equal((await counted(action)) - nothing, write, action);
+  }
+  assert.equal(await counted(`db.prepare("SELECT count(*) FROM ${table}").get()`), nothing);
+  way.stop();
 });
 
 test("reads need no primary", async () => {

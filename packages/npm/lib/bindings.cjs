@@ -52,7 +52,7 @@ class StatementOfNode {
     this.native = native;
     // In node:sqlite a column's own name is `column`, its name in the result `name`, as in better-sqlite3.
     this.reader = native.columns().length > 0;
-    this.named = parameters(sql).some((name) => name !== null);
+    this.wanted = parameters(sql).length;
     this.isRaw = this.isPluck = false;
   }
   raw(on = true) {
@@ -81,7 +81,12 @@ class StatementOfNode {
     return this.isRaw ? row : Object.assign({}, row);
   }
   spread(given) {
-    return given.length === 1 && Array.isArray(given[0]) ? given[0] : given;
+    const list = given.length === 1 && Array.isArray(given[0]) ? given[0] : given;
+    // node:sqlite takes what is missing for NULL.
+    if (list.length < this.wanted && !list.some((value) => value !== null && typeof value === "object" && !ArrayBuffer.isView(value))) {
+      throw new RangeError("Too few parameter values were provided");
+    }
+    return list;
   }
   run(...given) {
     const { changes, lastInsertRowid } = this.native.run(...this.spread(given));

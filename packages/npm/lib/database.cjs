@@ -25,6 +25,8 @@ function attachOptions(options) {
 class Database {
   #isSafe = false;
   primary = null;
+  // Iterators over the file that have not reached their ends.
+  reading = new Set();
 
   constructor(path, options = {}) {
     options ??= {};
@@ -45,7 +47,7 @@ class Database {
   #attach(options) {
     try {
       load(this.native);
-      this.primary = new Primary(this.native);
+      this.primary = new Primary(this.native, () => this.reading.forEach((rows) => rows.takeIn()));
       const token = options.authToken || options.syncAuth || null;
       this.primary.ask("SELECT replica_attach(?, ?, ?)", options.syncUrl, token, attachOptions(options));
     } catch (error) {

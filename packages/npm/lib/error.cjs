@@ -38,13 +38,4 @@ function attempt(action) {
   }
 }
 
-// Rows that are still to come, and their errors.
-function* attemptEach(rows) {
-  try {
-    yield* rows;
-  } catch (error) {
-    throw translated(error);
-  }
-}
-
-module.exports = { SqliteError, attempt, attemptEach, translated };
+module.exports = { SqliteError, attempt, translated };

@@ -18,6 +18,7 @@ const MISUSE = 21;
 
 class Primary {
   #native;
+  #settle;
   #savepoints = [];
   // A SAVEPOINT outside of a transaction opens one, which ends with it.
   #openedBySavepoint = false;
@@ -29,8 +30,10 @@ class Primary {
   inTransaction = false;
   maxFrameNo = 0;
 
-  constructor(native) {
+  // `settle` takes in what local reads have not fetched yet.
+  constructor(native, settle) {
     this.#native = native;
+    this.#settle = settle;
   }
 
   #value(sql, ...values) {
@@ -85,6 +88,7 @@ class Primary {
   // `commit` or `rollback`.
   end(how) {
     if (!this.inTransaction) throw new SqliteError(`cannot ${how} - no transaction is active`, "SQLITE_ERROR");
+    this.#settle();
     try {
       this.ask(`SELECT replica_${how}()`);
     } finally {
@@ -125,6 +129,7 @@ class Primary {
 
   // One statement with its arguments: the one place that sends any.
   run(sql, values, safe = false) {
+    if (!this.inTransaction) this.#settle();
     const isLong = values.length > MOST_ARGUMENTS;
     const marks = isLong ? ", ?" : values.map(() => ", ?").join("");
     const text = isLong
@@ -158,6 +163,7 @@ class Primary {
 
   // [sql, values] each, all or nothing; a result for each.
   runTogether(list, safe = false) {
+    this.#settle();
     const texts = list.map(([sql, values]) => `[${JSON.stringify(sql)},${asJson(values)}]`);
     const answer = parse(this.ask("SELECT replica_write_many(?)", `[${texts.join(",")}]`), safe);
     this.#noteFrame(answer);
@@ -184,6 +190,7 @@ class Primary {
   // Whether it went as a whole. Nothing of it took effect where the primary could not parse
   // it all, or where each write is to happen exactly once.
   runScript(script) {
+    this.#settle();
     try {
       this.#noteFrame(JSON.parse(this.ask("SELECT replica_script(?)", script)));
       return true;
@@ -199,6 +206,7 @@ class Primary {
   }
 
   sync() {
+    this.#settle();
     const { frame_no, frames_synced } = JSON.parse(this.ask("SELECT replica_sync()"));
     return { frame_no: frame_no ?? undefined, frames_synced };
   }

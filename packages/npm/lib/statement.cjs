@@ -1,12 +1,41 @@
 // A prepared statement that runs in the file or on the primary.
 "use strict";
 
-const { attempt, attemptEach } = require("./error.cjs");
+const { attempt } = require("./error.cjs");
 const { CONTROL, classify, parameters } = require("./sql.cjs");
 const { positioned } = require("./values.cjs");
 
 // Values that every binding takes as they are.
 const isBare = (value) => typeof value === "string" || typeof value === "number" || typeof value === "bigint" || value === null;
+
+// Rows of the file that are fetched one by one. As long as they are, SQLite goes on reading
+// the same state of it: before a write the rest is taken in.
+class LocalRows {
+  #rows;
+  #reading;
+  constructor(rows, reading) {
+    this.#rows = rows;
+    this.#reading = reading;
+    reading.add(this);
+  }
+  next() {
+    const step = attempt(() => this.#rows.next());
+    if (step.done) this.#reading.delete(this);
+    return step;
+  }
+  return(value) {
+    this.#reading.delete(this);
+    this.#rows.return?.();
+    return { done: true, value };
+  }
+  takeIn() {
+    this.#reading.delete(this);
+    this.#rows = [...this.#rows][Symbol.iterator]();
+  }
+  [Symbol.iterator]() {
+    return this;
+  }
+}
 
 class Statement {
   #db;
@@ -117,7 +146,8 @@ class Statement {
 
   iterate(...given) {
     const here = this.#here(given);
-    return here !== null ? attemptEach(attempt(() => this.#local.iterate(...here))) : this.#shape(this.#there(given))[Symbol.iterator]();
+    if (here === null) return this.#shape(this.#there(given))[Symbol.iterator]();
+    return new LocalRows(attempt(() => this.#local.iterate(...here)), this.#db.reading);
   }
 
   columns() {

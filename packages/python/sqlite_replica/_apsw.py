@@ -6,6 +6,7 @@ without rows too. Only for replicas: an ordinary database needs no apsw.
 """
 
 import sqlite3
+from weakref import ref
 
 import apsw
 
@@ -38,6 +39,7 @@ def translated(error):
 
 class Cursor:
     arraysize = 1
+    _is_closed = False
 
     def __init__(self, connection):
         self.connection = connection
@@ -47,10 +49,10 @@ class Cursor:
         self._ran, self._columns, self._rows = None, None, self._native
 
     def execute(self, sql, parameters=()):
+        self._check()
         if sql in self.connection._reads:
             return self._local(sql, parameters)
         connection = self.connection
-        connection._check()
         primary, statement = connection._primary, _sql.statement(sql)
         if statement.kind in _sql.CONTROL:
             connection._primary.control(statement)
@@ -75,7 +77,17 @@ class Cursor:
         self.lastrowid = primary.last_rowid
         return self
 
+    def _take_in(self):
+        """What is left of a local read, so that SQLite lets go of the file's old state."""
+        if self._rows is self._native and self._ran is not None:
+            self.description  # apsw forgets it at the end.
+            self._rows = iter(list(self._native))
+
     def _local(self, sql, parameters):
+        cursors = self.connection._cursors
+        cursors[id(self)] = ref(self)
+        if len(cursors) > self.connection._most_cursors:
+            self.connection._forget_gone()
         try:
             try:
                 self._native.execute(sql, parameters)
@@ -116,8 +128,8 @@ class Cursor:
             return tuple(found)
 
     def executemany(self, sql, parameters):
+        self._check()
         connection = self.connection
-        connection._check()
         statement = _sql.statement(sql)
         if statement.kind is not _sql.WRITE:
             raise sqlite3.ProgrammingError("executemany() can only execute DML statements.")
@@ -131,7 +143,7 @@ class Cursor:
 
     def executescript(self, script):
         connection = self.connection
-        connection._check()
+        self._check()
         connection._run_script(script, lambda part: self.execute(part).fetchall())
         self._show((), [], -1)
         return self
@@ -150,7 +162,7 @@ class Cursor:
         return self
 
     def __next__(self):
-        self.connection._check()
+        self._check()
         try:
             row = next(self._rows)
         except apsw.Error as error:
@@ -165,7 +177,12 @@ class Cursor:
 
     def close(self):
         self._native.close(True)
-        self._rows = iter(())
+        self._rows, self._is_closed = iter(()), True
+
+    def _check(self):
+        self.connection._check()
+        if self._is_closed:
+            raise sqlite3.ProgrammingError("Cannot operate on a closed cursor.")
 
 
 class Connection(Replica):
@@ -219,6 +236,10 @@ class Connection(Replica):
     @property
     def in_transaction(self):
         return self._primary is not None and self._is_in_transaction()
+
+    @property
+    def total_changes(self):
+        return self._native.total_changes() + self._primary.total_changes
 
     @property
     def autocommit(self):

@@ -6,7 +6,6 @@ went wrong and whether the transaction is still there, the extension says.
 """
 
 import base64
-import itertools
 import json
 import re
 from sqlite3 import Error, IntegrityError, OperationalError, PrepareProtocol, ProgrammingError, adapt
@@ -37,10 +36,17 @@ class Answer(NamedTuple):
 class Primary:
     """One connection's way to the primary."""
 
-    def __init__(self, ask, changed=lambda is_open: None):
-        """`changed` is told when a transaction begins and when it has ended."""
+    def __init__(self, ask, changed=lambda is_open: None, settle=lambda: None):
+        """`changed` is told when a transaction begins and when it has ended.
+
+        `settle` takes in what local reads have not fetched yet: SQLite goes on
+        reading the same state of the file until they are done.
+        """
         self._bare_ask = ask
         self._changed = changed
+        self._settle = settle
+        # Rows that were changed since the connection was opened.
+        self.total_changes = 0
         self.in_transaction = False
         # Of the last INSERT; sqlite3 says 0 before there was one.
         self.last_rowid = 0
@@ -106,7 +112,7 @@ class Primary:
 
     def begin(self, mode=""):
         if self.in_transaction:
-            raise OperationalError("cannot start a transaction within a transaction")
+            raise _in_sqlites_way("cannot start a transaction within a transaction")
         mode = {"IMMEDIATE": "immediate", "EXCLUSIVE": "immediate", "READONLY": "read"}.get(mode.upper(), "deferred")
         if not self._has_foreign_keys and mode != "read":
             mode = "migration"
@@ -117,7 +123,8 @@ class Primary:
     def end(self, how):
         """`commit` or `rollback`."""
         if not self.in_transaction:
-            raise OperationalError(f"cannot {how} - no transaction is active")
+            raise _in_sqlites_way(f"cannot {how} - no transaction is active")
+        self._settle()
         try:
             self._ask(f"SELECT replica_{how}()")
         finally:
@@ -137,7 +144,7 @@ class Primary:
             self._opened_by_savepoint = True
         text = {_sql.SAVEPOINT: "SAVEPOINT", _sql.RELEASE: "RELEASE", _sql.ROLLBACK_TO: "ROLLBACK TO"}[kind]
         if not self.in_transaction:
-            raise OperationalError(f"no such savepoint: {name}")
+            raise _in_sqlites_way(f"no such savepoint: {name}")
         self.run(f"{text} {_sql.quoted(name)}")
         self._note_savepoint(kind, name)
 
@@ -163,7 +170,10 @@ class Primary:
         self._changed(False)
 
     def run(self, sql, given=()):
-        """One statement with its arguments: the one place that sends any."""
+        """One statement with its arguments."""
+        if ";" in sql.rstrip("; \n") and len(self.split(sql)) > 1:
+            raise ProgrammingError("You can only execute one statement at a time.")
+        self._settle_reads()
         arguments = positioned(sql, given)
         function, marks = "replica_write", "".join(f", ?{at + 2}" for at in range(len(arguments)))
         if len(arguments) > MOST_ARGUMENTS:
@@ -175,22 +185,41 @@ class Primary:
         # A write that inserts nothing leaves it as it is, and the primary's connection is another each time.
         self.last_rowid = answer["last_insert_rowid"] or self.last_rowid
         rows = [tuple(map(value, row)) for row in answer["rows"]]
-        return Answer(tuple(answer["columns"]), rows, answer["rows_affected"] or 0)
+        return Answer(tuple(answer["columns"]), rows, self._counted(answer["rows_affected"]))
+
+    def _counted(self, rows_affected):
+        self.total_changes += rows_affected or 0
+        return rows_affected or 0
+
+    def _settle_reads(self):
+        # In a transaction the file stays as it is.
+        if not self.in_transaction:
+            self._settle()
 
     def run_many(self, sql, many):
         """A statement for each of many arguments, many in a request; how many rows they changed."""
-        count, many = 0, iter(many)
-        while True:
-            lists = [positioned(sql, given) for given in itertools.islice(many, MOST_AT_ONCE)]
-            if not lists:
-                return count
-            count += self._run_at_once(sql, lists) if len(lists) > 1 else self.run(sql, lists[0]).rows_affected
+        count, waiting = 0, []
+        try:
+            for given in many:
+                waiting.append(positioned(sql, given))
+                if len(waiting) == MOST_AT_ONCE:
+                    at_once, waiting = waiting, []
+                    count += self._run_at_once(sql, at_once)
+        finally:
+            # Also when a generator raises: what it gave before has been executed.
+            if waiting:
+                count += self._run_at_once(sql, waiting)
+        return count
 
     def _run_at_once(self, sql, lists):
+        if len(lists) == 1:
+            return self.run(sql, lists[0]).rows_affected
+        self._settle_reads()
         try:
             text = "[" + ",".join(map(as_json, lists)) + "]"
-            answer = self._ask("SELECT replica_batch_args(?1, value) FROM json_each(?2)", sql, text)
-            return json.loads(answer)["rows_affected"] or 0
+            answer = json.loads(self._ask("SELECT replica_batch_args(?1, value) FROM json_each(?2)", sql, text))
+            self.last_rowid = answer["last_insert_rowid"] or self.last_rowid
+            return self._counted(answer["rows_affected"])
         except (IntegrityError, ValueError):
             # Nothing of it took effect. One by one the statements before the one that fails last,
             # as they do in SQLite; and JSON has no infinity.
@@ -214,6 +243,7 @@ class Primary:
         False: nothing of it took effect, as the primary could not parse it all, or
         each write is to happen exactly once.
         """
+        self._settle()
         try:
             self._ask("SELECT replica_script(?1)", script)
         except Error as error:
@@ -226,10 +256,19 @@ class Primary:
         return json.loads(self._bare_ask("SELECT replica_split(?1)", script))
 
 
+def _in_sqlites_way(text):
+    error = OperationalError(text)
+    error.sqlite_errorcode, error.sqlite_errorname = 1, "SQLITE_ERROR"
+    return error
+
+
 def as_json(arguments):
-    """A list of them as the extension reads it; integers and reals stay what they are, and NaN is NULL."""
+    """A list of them as the extension reads it; integers and reals stay what they are."""
+    for each in arguments:
+        if type(each) is int and not -(2**63) <= each < 2**63:
+            raise OverflowError("Python int too large to convert to SQLite INTEGER")
     return json.dumps([{"base64": base64.b64encode(each).decode()} if type(each) is bytes else each
-                       for each in arguments], allow_nan=False)
+                       for each in arguments], allow_nan=False, ensure_ascii=False)
 
 
 def value(cell):
@@ -241,19 +280,25 @@ def value(cell):
 
 def positioned(sql, given):
     """The arguments in the order of the parameters' numbers, each as a type that SQLite has."""
+    names = _sql.parameters(sql)
     if hasattr(given, "keys"):
-        names = _sql.parameters(sql)
-        missing = [name for name in names if name is not None and name not in given]
-        if missing:
-            raise ProgrammingError(f"You did not supply a value for binding parameter :{missing[0]}.")
-        given = [given[name] if name is not None else None for name in names]
-    elif not isinstance(given, (list, tuple)):
-        given = [given[at] for at in range(len(given))] if hasattr(given, "__getitem__") else list(given)
-    return [_storable(argument) for argument in given]
+        given = [None if name is None else _named(given, name) for name in names]
+    elif len(given) != len(names):
+        raise ProgrammingError(f"Incorrect number of bindings supplied. The current statement uses {len(names)}, "
+                               f"and there are {len(given)} supplied.")
+    return [_storable(at + 1, given[at]) for at in range(len(given))]
 
 
-def _storable(argument):
+def _named(given, name):
+    try:
+        return given[name]
+    except LookupError:
+        raise ProgrammingError(f"You did not supply a value for binding parameter :{name}.") from None
+
+
+def _storable(number, argument):
     if argument is None or type(argument) in (int, float, str, bytes):
+        # NaN is NULL in SQLite.
         return None if argument != argument else argument
     adapted = argument if isinstance(argument, (int, float, str)) else adapt(argument, PrepareProtocol, argument)
     for kind in (int, float, str):
@@ -264,7 +309,9 @@ def _storable(argument):
     try:
         return bytes(memoryview(adapted))
     except TypeError:
-        raise ProgrammingError(f"Error binding parameter: type '{type(argument).__name__}' is not supported") from None
+        kind = type(argument)
+        name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+        raise ProgrammingError(f"Error binding parameter {number}: type '{name}' is not supported") from None
 
 
 def is_unknown_here(error):

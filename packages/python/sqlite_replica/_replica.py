@@ -41,9 +41,25 @@ class Replica:
         if not hasattr(native, "enable_load_extension"):
             raise RuntimeError(NO_EXTENSIONS)
         load(native)
+        # Weak references to the cursors that read the file, by their ids; the dead are taken out now and then.
+        self._cursors, self._most_cursors = {}, 64
         self._ask("SELECT replica_attach(?1, ?2, ?3)", sync_url, auth_token, json.dumps(options))
-        self._level, self._primary = level, Primary(self._ask, self._transaction_changed)
+        self._level, self._primary = level, Primary(self._ask, self._transaction_changed, self._settle)
         self._transaction_changed(False)
+
+    def _settle(self):
+        """Cursors that are in the middle of the file take in the rest: as long as they hold
+        it, SQLite would go on reading the state from before the write."""
+        open_cursors = [reference() for reference in self._cursors.values()]
+        self._cursors.clear()
+        for cursor in open_cursors:
+            if cursor is not None:
+                cursor._take_in()
+
+    def _forget_gone(self):
+        for key in [key for key, reference in self._cursors.items() if reference() is None]:
+            del self._cursors[key]
+        self._most_cursors = 64 + 2 * len(self._cursors)
 
     def _transaction_changed(self, is_open):
         self._reads = _NoTexts() if is_open else _Texts()
@@ -104,6 +120,7 @@ class Replica:
         """Pulls what changed on the primary; a dictionary with `frame_no` and `frames_synced`."""
         if not self._primary:
             raise sqlite3.ProgrammingError("this database has no sync_url, so there is nothing to sync with")
+        self._settle()
         return json.loads(self._ask("SELECT replica_sync()"))
 
     def __enter__(self):

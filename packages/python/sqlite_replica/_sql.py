@@ -66,7 +66,7 @@ def unquoted(name):
 @lru_cache(maxsize=1024)
 def statement(sql):
     """What the first statement of a text is."""
-    words = tokens(sql)
+    words = tokens(sql.lstrip("\ufeff"))
     while words and words[0] == ";":
         words = words[1:]
     upper = [word.upper() for word in words]

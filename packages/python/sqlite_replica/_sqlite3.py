@@ -8,6 +8,7 @@ remote form, whose fetch methods give those.
 
 import sqlite3
 from functools import lru_cache
+from weakref import ref
 
 from . import _sql
 from ._primary import is_unknown_here
@@ -31,7 +32,12 @@ class Cursor(sqlite3.Cursor):
 
     def execute(self, sql, parameters=(), /):
         # The short way of nearly all reads.
-        if sql in self.connection._reads and self._answer is None:
+        connection = self.connection
+        if sql in connection._reads and self._answer is None:
+            cursors = connection._cursors
+            cursors[id(self)] = ref(self)
+            if len(cursors) > connection._most_cursors:
+                connection._forget_gone()
             return _local(self, sql, parameters)
         return self._execute(sql, parameters)
 
@@ -50,6 +56,7 @@ class Cursor(sqlite3.Cursor):
         if statement.kind is _sql.PRAGMA and connection._primary.ignores(statement):
             return _local(self, "")
         if not connection._primary.is_remote(statement):
+            connection._cursors[id(self)] = ref(self)
             if statement.kind is not _sql.READ or statement.about_replica:
                 return _local(self, sql, parameters)
             try:
@@ -70,8 +77,23 @@ class Cursor(sqlite3.Cursor):
         self._keep(iter(answer.rows), answer.rows_affected if statement.kind is _sql.WRITE else -1)
 
     def _keep(self, rows, count):
+        if self._answer is None:
+            self.__class__ = _remote_form(self.__class__)
         self._answer = rows, count
-        self.__class__ = _remote_form(self.__class__)
+
+    def _take_in(self):
+        """What is left of a local read, so that SQLite lets go of the file's old state."""
+        if self._answer is not None:
+            return
+        factory, self.row_factory = self.row_factory, None
+        try:
+            rows = self.fetchall()
+        except sqlite3.ProgrammingError:
+            return  # It is closed.
+        finally:
+            self.row_factory = factory
+        if rows:
+            self._keep(iter(rows), -1)
 
     def _forget(self):
         if self._answer is not None:
@@ -177,6 +199,10 @@ class Connection(Replica, sqlite3.Connection):
     @property
     def autocommit(self):
         return self._autocommit if self._primary else super().autocommit
+
+    @property
+    def total_changes(self):
+        return super().total_changes + (self._primary.total_changes if self._primary else 0)
 
     def commit(self):
         self._end("commit")
