@@ -5,6 +5,7 @@ SQLITE_REPLICA_PATH names.
 """
 
 import asyncio
+import concurrent.futures
 import importlib.util
 import itertools
 import sys
@@ -110,6 +111,48 @@ class SQLAlchemy(WithPrimary):
             connection.commit()
         self.assertEqual(self.primary.rows(f"SELECT name FROM {self.table.name} ORDER BY id"), [("inner",), ("outer",)])
 
+    def test_threads_on_one_engine(self):
+        engine = self.sa.create_engine(self.url())
+        self.addCleanup(engine.dispose)
+        self.metadata.create_all(engine)
+
+        def insert(number):
+            with engine.begin() as connection:
+                connection.execute(self.table.insert(), {"name": f"t{number}"})
+                return connection.scalar(self.sa.select(self.table.c.name).where(self.table.c.name == f"t{number}"))
+
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            self.assertEqual(list(pool.map(insert, range(20))), [f"t{number}" for number in range(20)])
+        self.assertEqual(self.primary.rows(f"SELECT count(*) FROM {self.table.name}"), [(20,)])
+
+    @needs("alembic")
+    def test_alembic_rebuilds_a_table_that_others_point_at(self):
+        from alembic.migration import MigrationContext
+        from alembic.operations import Operations
+
+        engine = self.sa.create_engine(self.url())
+        self.addCleanup(engine.dispose)
+        self.metadata.create_all(engine)
+        name = self.table.name
+        with engine.connect() as connection:
+            connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
+            context = MigrationContext.configure(connection, opts={"transactional_ddl": True})
+            with context.begin_transaction(), Operations.context(context) as op:
+                op.create_table(f"child{name}", self.sa.Column("parent", self.sa.Integer, self.sa.ForeignKey(f"{name}.id", ondelete="CASCADE")))
+                op.bulk_insert(self.table, [{"id": 1, "name": "one"}, {"id": 2, "name": "two"}])
+                op.execute(f"INSERT INTO child{name} VALUES (1), (2)")
+                with op.batch_alter_table(name) as batch:
+                    batch.add_column(self.sa.Column("more", self.sa.Integer, server_default="5", nullable=False))
+                    batch.alter_column("name", type_=self.sa.String(99), nullable=False)
+                op.create_index(f"ix{name}", name, ["more"])
+            connection.commit()
+            connection.exec_driver_sql("PRAGMA foreign_keys = ON")
+            columns = {column["name"]: column for column in self.sa.inspect(connection).get_columns(name)}
+            indexes = [index["name"] for index in self.sa.inspect(connection).get_indexes(name)]
+        self.assertEqual((columns["name"]["nullable"], columns["more"]["nullable"], indexes), (False, False, [f"ix{name}"]))
+        self.assertEqual(self.primary.rows(f"SELECT name, more FROM {name} ORDER BY id"), [("one", 5), ("two", 5)])
+        self.assertEqual(self.primary.rows(f"SELECT count(*) FROM child{name}"), [(2,)])
+
     @needs("aiosqlite", "greenlet")
     def test_an_async_engine(self):
         from sqlalchemy.ext.asyncio import create_async_engine
@@ -119,13 +162,21 @@ class SQLAlchemy(WithPrimary):
             async with engine.begin() as connection:
                 await connection.run_sync(self.metadata.create_all)
                 await connection.execute(self.table.insert(), {"name": "async"})
+
+            async def one(number):
+                async with engine.begin() as connection:
+                    await connection.execute(self.table.insert(), {"name": f"async{number}"})
+
+            await asyncio.gather(*map(one, range(5)))
+            with self.assertRaises(self.sa.exc.IntegrityError):
+                await one(0)
             async with engine.connect() as connection:
                 rows = (await connection.execute(self.sa.select(self.table.c.name))).all()
             await engine.dispose()
             return rows
 
-        self.assertEqual(asyncio.run(story()), [("async",)])
-        self.assertEqual(self.primary.rows(f"SELECT name FROM {self.table.name}"), [("async",)])
+        self.assertEqual(sorted(asyncio.run(story())), [("async",), *[(f"async{number}",) for number in range(5)]])
+        self.assertEqual(self.primary.rows(f"SELECT count(*) FROM {self.table.name}"), [(6,)])
 
     @needs("aiosqlite", "greenlet")
     def test_the_bare_extension_in_an_async_engine(self):

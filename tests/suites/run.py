@@ -181,10 +181,21 @@ def libsql_python():
     return failures[1] - failures[0]
 
 
+def reads():
+    """What a point SELECT costs beside the bare binding; figures, nothing that can fail."""
+    interpreter = node("replica") / "node_modules" / "node" / "bin" / "node"
+    commands = {"Python, sqlite3": [hosts.Setup(install=False).system_python(), HERE / "reads.py"]}
+    for binding in ("better-sqlite3", "node:sqlite"):
+        commands[f"npm, {binding}"] = [interpreter, "--no-warnings", HERE / "reads.mjs", node("replica"), binding]
+    for name, command in commands.items():
+        print(f"a point SELECT, {name:28} {output(command, env=environment())[0].strip()}", flush=True)
+    return set()
+
+
 def main():
     os.environ["SQLITE_REPLICA_PATH"] = str(Path(sys.argv[1]).resolve())
     os.environ.setdefault("SQLD", str(ROOT / ".tools" / "sqld"))
-    unexpected = set().union(*(suite() for suite in (adapter, libsql, libsql_python, kysely, sqlalchemy, django)))
+    unexpected = set().union(*(suite() for suite in (adapter, libsql, libsql_python, kysely, sqlalchemy, django, reads)))
     for test in sorted(unexpected):
         print(f"fails on a replica only: {test}")
     sys.exit(1 if unexpected else 0)

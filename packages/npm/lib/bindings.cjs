@@ -46,6 +46,8 @@ class OfNode {
   }
 }
 
+const owned = (value) => (value instanceof Uint8Array ? Buffer.from(value.buffer) : value);
+
 // A statement of node:sqlite with the modes of better-sqlite3's.
 class StatementOfNode {
   constructor(native, sql) {
@@ -76,12 +78,15 @@ class StatementOfNode {
   }
   shape(row) {
     if (row === undefined) return undefined;
-    for (const key in row) if (row[key] instanceof Uint8Array) row[key] = Buffer.from(row[key].buffer);
-    if (this.isPluck) return row[0];
-    return this.isRaw ? row : Object.assign({}, row);
+    if (this.isPluck) return owned(row[0]);
+    if (this.isRaw) return row.map(owned);
+    const plain = {};
+    for (const key in row) plain[key] = owned(row[key]);
+    return plain;
   }
   spread(given) {
     const list = given.length === 1 && Array.isArray(given[0]) ? given[0] : given;
+    if (list.length === this.wanted) return list;
     // node:sqlite takes what is missing for NULL.
     if (list.length < this.wanted && !list.some((value) => value !== null && typeof value === "object" && !ArrayBuffer.isView(value))) {
       throw new RangeError("Too few parameter values were provided");

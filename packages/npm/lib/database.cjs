@@ -25,6 +25,8 @@ function attachOptions(options) {
 class Database {
   #isSafe = false;
   primary = null;
+  // As `open`, which asks the binding.
+  isOpen = true;
   // Iterators over the file that have not reached their ends.
   reading = new Set();
 
@@ -65,7 +67,7 @@ class Database {
   }
 
   check() {
-    if (!this.native.open) throw new TypeError("The database connection is not open");
+    if (!this.isOpen) throw new TypeError("The database connection is not open");
   }
 
   // BEGIN READONLY is a snapshot of the file, which needs no network.
@@ -242,6 +244,7 @@ class Database {
       }
     }
     this.native.close();
+    this.isOpen = false;
     return this;
   }
 }

@@ -1,7 +1,7 @@
 // A prepared statement that runs in the file or on the primary.
 "use strict";
 
-const { attempt } = require("./error.cjs");
+const { attempt, translated } = require("./error.cjs");
 const { CONTROL, classify, parameters } = require("./sql.cjs");
 const { positioned } = require("./values.cjs");
 
@@ -41,6 +41,8 @@ class Statement {
   #db;
   #what;
   #local = null;
+  // It only reads, and the file has all that it reads.
+  #isLocalRead = false;
   #isRaw = false;
   #isPluck = false;
   #isSafe = false;
@@ -65,6 +67,7 @@ class Statement {
   #prepare(sql) {
     try {
       this.#local = attempt(() => this.#db.native.prepare(sql));
+      this.#isLocalRead = this.readonly;
       this.reader = this.#local.reader;
     } catch (error) {
       // The primary may know better: its own functions, the tables of its transaction or of a moment ago.
@@ -85,7 +88,14 @@ class Statement {
     return this.#isElsewhere || (this.#db.primary !== null && this.#db.primary.isRemote(this.#what));
   }
 
-  // The short way of nearly all reads: straight to the binding's own statement.
+  // The short way of nearly all reads, with values that any binding takes.
+  #isShort(given) {
+    const db = this.#db;
+    return this.#isLocalRead && db.isOpen && (db.primary === null || !db.primary.inTransaction) &&
+      (given.length === 1 ? isBare(given[0]) : given.every(isBare));
+  }
+
+  // What the binding's own statement is given, or null.
   #here(given) {
     if (CONTROL.has(this.#what.kind) || this.#isRemote()) return null;
     this.#db.check();
@@ -135,11 +145,25 @@ class Statement {
   }
 
   get(...given) {
+    if (this.#isShort(given)) {
+      try {
+        return this.#local.get(...given);
+      } catch (error) {
+        throw translated(error);
+      }
+    }
     const here = this.#here(given);
     return here !== null ? attempt(() => this.#local.get(...here)) : this.#shape(this.#there(given))[0];
   }
 
   all(...given) {
+    if (this.#isShort(given)) {
+      try {
+        return this.#local.all(...given);
+      } catch (error) {
+        throw translated(error);
+      }
+    }
     const here = this.#here(given);
     return here !== null ? attempt(() => this.#local.all(...here)) : this.#shape(this.#there(given));
   }

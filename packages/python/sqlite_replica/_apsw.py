@@ -6,7 +6,6 @@ without rows too. Only for replicas: an ordinary database needs no apsw.
 """
 
 import sqlite3
-from weakref import ref
 
 import apsw
 
@@ -67,7 +66,7 @@ class Cursor:
                 return self._local(sql, parameters)
             try:
                 self._local(sql, parameters)
-                connection._reads.add(sql)
+                connection._is_read(sql)
                 return self
             except sqlite3.OperationalError as error:
                 if not is_unknown_here(error):
@@ -84,10 +83,7 @@ class Cursor:
             self._rows = iter(list(self._native))
 
     def _local(self, sql, parameters):
-        cursors = self.connection._cursors
-        cursors[id(self)] = ref(self)
-        if len(cursors) > self.connection._most_cursors:
-            self.connection._forget_gone()
+        self.connection._opened(self)
         try:
             try:
                 self._native.execute(sql, parameters)

@@ -6,6 +6,7 @@ which returns the first value of a query on the bare connection.
 
 import json
 import sqlite3
+from weakref import ref
 
 from . import _sql
 from ._library import NO_EXTENSIONS, load
@@ -16,32 +17,24 @@ from ._primary import Primary
 LEGACY_TRANSACTION_CONTROL = -1
 
 
-class _Texts(set):
-    """Bounded, as programs that write values into their texts make a new one each time."""
-
-    def add(self, text):
-        if len(self) >= 1024:
-            self.clear()
-        super().add(text)
-
-
-class _NoTexts(frozenset):
-    def add(self, text):
-        pass
+# Texts that are remembered as local reads: programs that write values into them make a new one each time.
+MOST_TEXTS = 1024
 
 
 class Replica:
     _primary = None
     _level = None
     _autocommit = LEGACY_TRANSACTION_CONTROL
-    # Texts that are known to be local reads; none is while a transaction is open.
-    _reads = _NoTexts()
+    # Texts that are known to be local reads, none while a transaction is open; the value of each is
+    # `_cursors`, so that a read looks up one thing.
+    _reads = {}
 
     def _attach(self, native, level, sync_url, auth_token, options):
         if not hasattr(native, "enable_load_extension"):
             raise RuntimeError(NO_EXTENSIONS)
         load(native)
-        # Weak references to the cursors that read the file, by their ids; the dead are taken out now and then.
+        # Weak references to the cursors that read the file, by their ids. A new cursor mostly has the
+        # id of one that is gone; the others that are gone are taken out now and then.
         self._cursors, self._most_cursors = {}, 64
         self._ask("SELECT replica_attach(?1, ?2, ?3)", sync_url, auth_token, json.dumps(options))
         self._level, self._primary = level, Primary(self._ask, self._transaction_changed, self._settle)
@@ -56,13 +49,21 @@ class Replica:
             if cursor is not None:
                 cursor._take_in()
 
-    def _forget_gone(self):
-        for key in [key for key, reference in self._cursors.items() if reference() is None]:
-            del self._cursors[key]
-        self._most_cursors = 64 + 2 * len(self._cursors)
+    def _opened(self, cursor):
+        self._cursors[id(cursor)] = ref(cursor)
+        if len(self._cursors) > self._most_cursors:
+            for key in [key for key, each in self._cursors.items() if each() is None]:
+                del self._cursors[key]
+            self._most_cursors = 64 + 2 * len(self._cursors)
 
     def _transaction_changed(self, is_open):
-        self._reads = _NoTexts() if is_open else _Texts()
+        self._reads, self._has_transaction = {}, is_open
+
+    def _is_read(self, sql):
+        if not self._has_transaction:
+            if len(self._reads) >= MOST_TEXTS:
+                self._reads.clear()
+            self._reads[sql] = self._cursors
 
     def _begin_before_write(self, statement):
         """As sqlite3 does it: a write opens a transaction unless isolation_level is None.

@@ -32,13 +32,13 @@ class Cursor(sqlite3.Cursor):
 
     def execute(self, sql, parameters=(), /):
         # The short way of nearly all reads.
-        connection = self.connection
-        if sql in connection._reads and self._answer is None:
-            cursors = connection._cursors
-            cursors[id(self)] = ref(self)
-            if len(cursors) > connection._most_cursors:
-                connection._forget_gone()
-            return _local(self, sql, parameters)
+        if self._answer is None:
+            try:
+                self.connection._reads[sql][id(self)] = ref(self)
+            except KeyError:
+                pass
+            else:
+                return _local(self, sql, parameters)
         return self._execute(sql, parameters)
 
     def _execute(self, sql, parameters):
@@ -56,12 +56,12 @@ class Cursor(sqlite3.Cursor):
         if statement.kind is _sql.PRAGMA and connection._primary.ignores(statement):
             return _local(self, "")
         if not connection._primary.is_remote(statement):
-            connection._cursors[id(self)] = ref(self)
+            connection._opened(self)
             if statement.kind is not _sql.READ or statement.about_replica:
                 return _local(self, sql, parameters)
             try:
                 _local(self, sql, parameters)
-                connection._reads.add(sql)
+                connection._is_read(sql)
                 return self
             except sqlite3.OperationalError as error:
                 if not is_unknown_here(error):
@@ -173,7 +173,12 @@ class Connection(Replica, sqlite3.Connection):
 
     # sqlite3's own would make cursors of its own.
     def execute(self, sql, parameters=(), /):
-        return _cursor(self, Cursor).execute(sql, parameters)
+        cursor = _cursor(self, Cursor)
+        try:
+            self._reads[sql][id(cursor)] = ref(cursor)
+        except KeyError:
+            return cursor._execute(sql, parameters)
+        return _local(cursor, sql, parameters)
 
     def executemany(self, sql, parameters, /):
         return _cursor(self, Cursor).executemany(sql, parameters)
