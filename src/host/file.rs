@@ -20,8 +20,9 @@ use crate::error::{Error, Kind, Result};
 /// bytes.
 const MAX_WRITE: usize = 64 * 1024;
 
-/// `SQLITE_SYNC_NORMAL`.
-const SYNC_NORMAL: c_int = 2;
+/// `SQLITE_SYNC_NORMAL`, or on Apple's systems `SQLITE_SYNC_FULL`, which makes
+/// the drive write what it was given: fsync alone does not, there.
+const SYNC: c_int = if cfg!(target_vendor = "apple") { 3 } else { 2 };
 
 /// sqlite.org/c3ref/c_iocap_atomic.html.
 const IOCAP_IMMUTABLE: c_int = 0x2000;
@@ -91,10 +92,19 @@ impl Bytes {
         Ok(())
     }
 
+    pub(super) fn truncate(&self, size: u64) -> Result<()> {
+        let Some(truncate) = self.methods().truncate else { return Err(missing("xTruncate")) };
+        // SAFETY: an open file.
+        match unsafe { truncate(self.file, i64::try_from(size).unwrap_or(i64::MAX)) } {
+            rc::OK => Ok(()),
+            code => Err(failed("truncate", code)),
+        }
+    }
+
     fn sync(&self) -> Result<()> {
         let Some(sync) = self.methods().sync else { return Err(missing("xSync")) };
         // SAFETY: an open file.
-        match unsafe { sync(self.file, SYNC_NORMAL) } {
+        match unsafe { sync(self.file, SYNC) } {
             rc::OK => Ok(()),
             code => Err(failed("sync", code)),
         }

@@ -73,6 +73,12 @@ impl TemporaryFile {
     pub fn write(&self, bytes: &[u8], at: u64) -> Result<()> {
         self.bytes.write(bytes, at).map_err(|error| error.context("temporary file"))
     }
+
+    /// Cuts what is from `size` on. A file that stays as long takes more room
+    /// for a while, and nothing else.
+    pub fn shorten(&self, size: u64) {
+        let _ = self.bytes.truncate(size);
+    }
 }
 
 impl Drop for TemporaryFile {

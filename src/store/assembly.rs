@@ -9,14 +9,14 @@
 
 use super::draft::Draft;
 use super::file::ReplicaFile;
-use super::page_buffer::PageBuffer;
+use super::page_buffer::{self, PageBuffer};
 use super::page_set::PageSet;
 use super::schema_filter::Next;
 use super::spool::Spool;
 use crate::change::{Change, Commit};
 use crate::error::{Error, Kind, Result};
 use crate::position::Position;
-use crate::units::{PAGE_SIZE, PageImage, PageNo};
+use crate::units::{PageImage, PageNo};
 use crate::wal::page1::{self, Stamp};
 
 /// What the pages of a pull are relative to.
@@ -89,7 +89,11 @@ impl<'f> Assembly<'f> {
         Assembly {
             file,
             base,
-            buffer: PageBuffer::default(),
+            buffer: PageBuffer::new(if file.in_memory().is_some() {
+                page_buffer::BESIDE_MEMORY
+            } else {
+                page_buffer::BESIDE_A_FILE
+            }),
             received: PageSet::default(),
             highest: PageNo::FIRST,
             smallest_size: u32::MAX,
@@ -242,7 +246,7 @@ impl<'f> Assembly<'f> {
             size: commit.size,
             position: commit.position,
         })?;
-        self.write(&mut draft, spool.as_ref(), commit.size)?;
+        self.write(&mut draft, spool, commit.size)?;
         self.pages_written += draft.pages_written() + 1;
         let durable = matches!(self.base, Base::Everything { .. });
         draft.publish(&page_1, commit.size, durable)?;
@@ -252,15 +256,14 @@ impl<'f> Assembly<'f> {
     }
 
     /// Writes the pages that a database of `size` pages has, each one once.
-    fn write(&self, draft: &mut Draft, spool: Option<&Spool>, size: u32) -> Result<()> {
+    fn write(&self, draft: &mut Draft<'f>, spool: Option<Spool>, size: u32) -> Result<()> {
         let replaces = matches!(self.base, Base::Everything { replaces: Some(_) });
         let write = if replaces { Draft::write_if_changed } else { Draft::write };
-        let mut image = [0; PAGE_SIZE];
-        for page in spool.iter().flat_map(|spool| spool.pages(PageNo(size))) {
-            if let Some(spool) = spool.filter(|_| !self.buffer.contains(page)) {
-                spool.read(page, &mut image)?;
-                write(draft, page, &image)?;
-            }
+        if let Some(spool) = spool {
+            spool.drain(PageNo(size), |page, image| match self.buffer.contains(page) {
+                true => Ok(()),
+                false => write(draft, page, image),
+            })?;
         }
         write_all(draft, &self.buffer, size, write)
     }

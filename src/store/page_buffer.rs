@@ -12,27 +12,36 @@ use crate::error::{Error, Kind, Result};
 use crate::host::memory::{OutOfMemory, zeros};
 use crate::units::{PAGE_SIZE, PageImage, PageNo};
 
-/// Pages held at most: 16 MiB.
-const CAPACITY: usize = 4096;
+/// Pages held at most on their way to a file: 16 MiB.
+pub const BESIDE_A_FILE: usize = 4096;
+
+/// The same on the way to a database in memory, where what does not fit is not
+/// much further away, and where all of it counts: 4 MiB.
+pub const BESIDE_MEMORY: usize = 1024;
 
 /// Pages in a mapping.
 const TOGETHER: usize = 256;
 
-#[derive(Default)]
 pub struct PageBuffer {
+    /// Pages held at most.
+    capacity: usize,
     places: HashMap<PageNo, usize>,
     mappings: Vec<MmapMut>,
 }
 
 impl PageBuffer {
+    pub fn new(capacity: usize) -> PageBuffer {
+        PageBuffer { capacity, places: HashMap::new(), mappings: Vec::new() }
+    }
+
     /// Whether a page that is not here yet would still find room.
     pub fn has_room(&self) -> bool {
-        self.places.len() < CAPACITY
+        self.places.len() < self.capacity
     }
 
     /// Whether it is time to empty it at the next opportunity.
     pub fn is_nearly_full(&self) -> bool {
-        self.places.len() >= CAPACITY / 4 * 3
+        self.places.len() >= self.capacity / 4 * 3
     }
 
     pub fn contains(&self, page: PageNo) -> bool {
@@ -82,7 +91,8 @@ fn offset(place: usize) -> usize {
     place % TOGETHER * PAGE_SIZE
 }
 
-const _: () = assert!(CAPACITY * PAGE_SIZE == 16 << 20);
+const _: () = assert!(BESIDE_A_FILE * PAGE_SIZE == 16 << 20);
+const _: () = assert!(BESIDE_MEMORY * PAGE_SIZE == 4 << 20);
 
 #[cfg(test)]
 mod tests {
@@ -90,7 +100,7 @@ mod tests {
 
     #[test]
     fn the_last_image_of_a_page_wins_and_pages_come_in_order() {
-        let mut buffer = PageBuffer::default();
+        let mut buffer = PageBuffer::new(BESIDE_A_FILE);
         for (page, byte) in [(9, 1), (2, 2), (9, 3)] {
             buffer.put(PageNo(page), &[byte; PAGE_SIZE]).unwrap();
         }

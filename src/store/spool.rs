@@ -1,14 +1,18 @@
 //! Pages of a pull that do not fit in memory and may not go to the file yet: a
 //! temporary file with each page at its own place, of which the last image
-//! counts. It is as long as the database at most, and its holes take no room.
+//! counts. It is as long as the database at most, its holes take no room, and it
+//! gives back what is taken out of it.
 
 use std::cell::RefCell;
 
 use super::page_set::PageSet;
 use crate::error::Result;
 use crate::host::TemporaryFile;
-use crate::units::{PageImage, PageNo};
+use crate::units::{PAGE_SIZE, PageImage, PageNo};
 use crate::wal::coalesce::Coalescer;
+
+/// Pages that are taken out before the file gives their room back: 1 MiB.
+const STRETCH: usize = 256;
 
 pub struct Spool {
     file: TemporaryFile,
@@ -33,14 +37,29 @@ impl Spool {
         self.pages.contains(page)
     }
 
-    /// All pages up to `last`, in ascending order.
-    pub fn pages(&self, last: PageNo) -> impl Iterator<Item = PageNo> + '_ {
-        self.pages.iter().take_while(move |page| *page <= last)
-    }
-
     /// Reads a page that is in it.
     pub fn read(&self, page: PageNo, image: &mut PageImage) -> Result<()> {
         self.run.borrow_mut().flush(|bytes, at| self.file.write(bytes, at))?;
         self.file.read(image, page.offset())
+    }
+
+    /// Hands on all pages up to `last`, stretch by stretch from the end of the
+    /// file. The file is cut behind each, so that what is in it and where it
+    /// goes to never take the room of it twice.
+    pub fn drain(
+        self,
+        last: PageNo,
+        mut take: impl FnMut(PageNo, &PageImage) -> Result<()>,
+    ) -> Result<()> {
+        let pages: Vec<PageNo> = self.pages.iter().take_while(|page| *page <= last).collect();
+        let mut image = [0; PAGE_SIZE];
+        for stretch in pages.chunks(STRETCH).rev() {
+            for page in stretch {
+                self.read(*page, &mut image)?;
+                take(*page, &image)?;
+            }
+            self.file.shorten(stretch[0].offset());
+        }
+        Ok(())
     }
 }
