@@ -24,7 +24,7 @@ DIST_LIBRARY  = $(TARGET)/dist/$(BUILT)
 endif
 TARGET    := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 # Suites that run a second time, on replicas in memory.
-IN_MEMORY := writes transactions histories batch live
+IN_MEMORY := writes transactions histories batch live liars bad_input
 SOURCES   := Cargo.toml Cargo.lock build.rs $(shell find src -name '*.rs')
 
 # bindgen (a build dependency) wants libclang and gcc's own C headers.

@@ -127,10 +127,16 @@ fn pages_of(db: &Path) -> Vec<Image> {
 }
 
 /// Offsets 18 to 19, 28 to 31, 40 to 43, 72 to 95 are ours (`wal/page1.rs`).
+/// What is in memory is seen by a backup, which SQLite gives a change counter
+/// (24 to 27) and its own version (96 to 99).
 fn without_marks(mut pages: Vec<Image>) -> Vec<Image> {
     if let Some(page_1) = pages.first_mut() {
         for range in [18..20, 28..32, 40..44, 72..96] {
             page_1[range].fill(0);
+        }
+        if memory::is_asked_for() {
+            page_1[24..28].fill(0);
+            page_1[96..100].fill(0);
         }
     }
     pages
@@ -147,21 +153,23 @@ fn a_made_up_log_is_shown_as_it_was_committed_or_not_at_all() {
         let (_folder, db) = empty_place();
         let mut frames = honest_log(&base, &mut random);
         // First some honest commits in half of the rounds, then the lie.
-        let (mut before, mut told) = (Vec::new(), 0);
+        let (mut before, mut told, mut open) = (Vec::new(), 0, None);
         if round % 2 == 0 {
             let first = serve("log", frames[..base.len()].to_vec(), base.len() as u64 - 1);
             let mut shell = Shell::loaded(&db);
             shell.attach_anew(&first.url());
-            shell.close();
+            let mut shell = shell.reopened();
+            assert_eq!(shell.run("SELECT count(*) FROM replica_status"), "0");
             before = without_marks(pages_of(&db));
             assert!(before == without_marks(base.clone()));
             told = base.len();
+            open = Some(shell);
         }
         let mut head = frames.len() as u64 - 1;
         let what = lie(&mut frames, told, &mut head, &mut random);
         let what = format!("seed {seed}, round {round}: {what}");
         let server = serve("log", frames.clone(), head);
-        let mut shell = Shell::loaded(&db);
+        let mut shell = open.unwrap_or_else(|| Shell::loaded(&db));
         let attach = format!(
             "SELECT replica_attach({}, NULL, '{{\"timeout\": 1, \"new_primary\": true}}') ->> 'frame_no'",
             quoted(server.url())
@@ -244,6 +252,9 @@ fn damaged_recordings_of_a_real_primary_hurt_neither_host_nor_file() {
 
 #[test]
 fn a_transaction_that_never_ends_takes_little_memory_and_leaves_nothing() {
+    if memory::cannot_do("what arrives is in memory, up to max_size") {
+        return;
+    }
     let (folder, db) = empty_place();
     let base = real_database(folder.path());
     // 100 MB in one answer, each page another one, far apart, without an end.

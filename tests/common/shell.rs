@@ -298,6 +298,19 @@ impl Shell {
         self.child.wait().expect("a child");
     }
 
+    /// Closes the shell and opens its database with another, nothing attached.
+    /// What is in memory would end with it: there the replica is detached, and
+    /// the shell goes on.
+    pub fn reopened(mut self) -> Shell {
+        if memory::is_asked_for() {
+            self.run("SELECT replica_detach()");
+            return self;
+        }
+        let db = self.loaded.clone().expect("a shell with the extension");
+        self.close();
+        Shell::loaded(&db)
+    }
+
     /// Ends the shell as a user does; everything it holds is closed.
     pub fn close(mut self) {
         if let Some(db) = self.loaded.take() {
