@@ -8,7 +8,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 library=$(realpath "$1") sqld=$2 folder=$3
 shift 3
 # Below the oldest that works, the oldest, and some on the way to today.
-[ $# -gt 0 ] || set -- 0.16.0 0.17.3 0.18.0 0.20.1 0.22.2 0.24.2 0.26.0 0.28.0 0.30.1
+[ $# -gt 0 ] || set -- 0.16.0 0.17.3 0.18.0 0.20.1 0.22.2 0.24.2 0.25.2 0.26.0 0.28.0 0.30.1
 mkdir -p "$folder"
 
 host() {
@@ -36,14 +36,17 @@ done
 
 for version in "$@"; do
     host "$version"
-    fill='DROP TABLE IF EXISTS t; CREATE TABLE t(id INTEGER PRIMARY KEY, v, b); CREATE INDEX i ON t(v);
-        WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 500)
-        INSERT INTO t SELECT n, n * 7 % 13, randomblob(700) FROM c'
-    "${PYTHON:-python3}" - "$url" "$fill" <<'END'
+    # In a file, and in memory by both its names.
+    for database in "$work/$version.db" 'file:story?vfs=replica' :memory:; do
+        fill='DROP TABLE IF EXISTS t; CREATE TABLE t(id INTEGER PRIMARY KEY, v, b); CREATE INDEX i ON t(v);
+            WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 500)
+            INSERT INTO t SELECT n, n * 7 % 13, randomblob(700) FROM c'
+        "${PYTHON:-python3}" - "$url" "$fill" <<'END'
 import json, sys, urllib.request
 body = {"requests": [{"type": "sequence", "sql": sys.argv[2]}, {"type": "close"}]}
 answer = json.load(urllib.request.urlopen(sys.argv[1] + "/v3/pipeline", json.dumps(body).encode()))
 assert answer["results"][0]["type"] == "ok", answer
 END
-    "$folder/$version/old-host" "$library" "$url" "$work/$version.db"
+        "$folder/$version/old-host" "$library" "$url" "$database"
+    done
 done

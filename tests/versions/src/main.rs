@@ -1,5 +1,6 @@
 //! A host with the SQLite that it was built with: LIBRARY URL DATABASE. Tells
-//! the main story in plain C calls and prints the version.
+//! the main story in plain C calls and prints the version. DATABASE is a path,
+//! a URI or `:memory:`.
 
 use libsqlite3_sys as ffi;
 use std::ffi::{CStr, CString};
@@ -11,7 +12,8 @@ struct Db(*mut ffi::sqlite3);
 impl Db {
     fn open(path: &str) -> Db {
         let (path, mut db) = (CString::new(path).unwrap(), ptr::null_mut());
-        let code = unsafe { ffi::sqlite3_open(path.as_ptr(), &mut db) };
+        let flags = ffi::SQLITE_OPEN_READWRITE | ffi::SQLITE_OPEN_CREATE | ffi::SQLITE_OPEN_URI;
+        let code = unsafe { ffi::sqlite3_open_v2(path.as_ptr(), &mut db, flags, ptr::null()) };
         assert_eq!(code, 0, "open");
         unsafe { ffi::sqlite3_busy_timeout(db, 5000) };
         Db(db)
@@ -77,13 +79,57 @@ fn main() {
     let args: Vec<String> = std::env::args().collect();
     let (library, url, path) = (&args[1], &args[2], &args[3]);
     let version = unsafe { CStr::from_ptr(ffi::sqlite3_libversion()) }.to_string_lossy().into_owned();
-    let db = Db::open(path);
-    if let Err(refused) = db.load(library) {
+    // The VFS of replicas in memory is there from the first load on.
+    if let Err(refused) = Db::open(":memory:").load(library) {
         println!("SQLite {version}: refused: {refused}");
         return;
     }
-    story(&db, url, path);
-    println!("SQLite {version}: ok");
+    let db = Db::open(path);
+    db.load(library).expect("it was loaded before");
+    let shown = if path.starts_with('/') { "a file" } else { path };
+    if path != ":memory:" {
+        story(&db, url, path);
+    } else if unsafe { ffi::sqlite3_libversion_number() } < 3_039_000 {
+        refusal(&db, url, &version);
+        return println!("SQLite {version}, {shown}: refused");
+    } else {
+        private(&db, url);
+    }
+    println!("SQLite {version}, {shown}: ok");
+}
+
+/// `:memory:` where SQLite cannot open it anew: it stays what it was.
+fn refusal(db: &Db, url: &str, version: &str) {
+    let error = db.error(&format!("SELECT replica_attach('{url}', NULL)"));
+    let expected = format!(
+        "replica_attach: the main database is in memory: SQLite {version} cannot open it anew, \
+         3.39 can; open 'file:NAME?vfs=replica' instead (1)"
+    );
+    assert_eq!(error, expected);
+    db.ask("CREATE TABLE mine(x); INSERT INTO mine VALUES (1)").unwrap();
+    assert_eq!(db.one("SELECT count(*) FROM mine"), "1");
+}
+
+/// A replica that only its own connection sees.
+fn private(db: &Db, url: &str) {
+    // SQLite's own check of what is using the database came after 3.40.
+    let read = db.error(&format!("SELECT replica_attach('{url}') FROM pragma_user_version"));
+    assert!(read.contains("this connection is reading its empty database"), "{read}");
+    db.one(&format!("SELECT replica_attach('{url}', NULL)"));
+    assert_eq!(db.one("SELECT count(*), sum(length(b)) FROM t"), "500|350000");
+    for round in 0..10 {
+        db.one("SELECT replica_write('UPDATE t SET b = randomblob(900)')");
+        db.ask("BEGIN; SELECT count(*) FROM t").unwrap();
+        db.one("SELECT replica_write('INSERT INTO t(v) VALUES (1)')");
+        assert_eq!(db.one("SELECT count(*) FROM t"), (500 + round).to_string());
+        db.ask("COMMIT").unwrap();
+        assert_eq!(db.one("PRAGMA integrity_check"), "ok");
+    }
+    assert!(db.error("DELETE FROM t").contains("attempt to write a readonly database"));
+    assert_eq!(db.one("SELECT row FROM replica_query('SELECT count(*) FROM t')"), "[510]");
+    assert!(db.one("SELECT replica_promote()").contains("\"promoted\":true"));
+    db.ask("DELETE FROM t WHERE id > 1; CREATE TABLE mine(x)").unwrap();
+    assert_eq!(db.one("PRAGMA integrity_check"), "ok");
 }
 
 fn story(db: &Db, url: &str, path: &str) {
