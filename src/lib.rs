@@ -4,7 +4,7 @@
 //! ```text
 //! lib -> surface -> replica -> sync -> primary -> proto -> sqltext
 //!                   replica -> credentials, sidecar
-//!                              sync -> store -> wal
+//!                              sync -> sidecar, store -> wal
 //!                              sidecar -> primary, store
 //!                              credentials -> primary
 //!                   replica, store -> schema -> sqltext

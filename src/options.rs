@@ -64,6 +64,8 @@ pub struct Options {
     /// Each write leaves an id on the primary, by which a lost answer is found
     /// again.
     pub exactly_once: bool,
+    /// A file that is told when the worker's trouble begins and ends.
+    pub log: Option<PathBuf>,
 }
 
 impl Default for Options {
@@ -93,6 +95,7 @@ impl Default for Options {
             local_transactions: true,
             share: None,
             exactly_once: false,
+            log: None,
         }
     }
 }

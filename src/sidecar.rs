@@ -26,6 +26,9 @@ use crate::store::file::ReplicaFile;
 /// How each of ours begins.
 const BEGINNING: &[u8] = b"{\"sync_url\":";
 
+/// What is noted for other processes to see.
+const HEALTH: &str = "health";
+
 /// More than any of ours is long.
 const LIMIT: u64 = 2 << 20;
 
@@ -142,6 +145,40 @@ impl Sidecar {
         }
         object
     }
+
+    /// Changes what is noted of the replica's health, where there are notes of
+    /// this very replica. As with all of them, a failure leaves what there is.
+    pub fn note(&self, change: impl FnOnce(&Value) -> Value) {
+        if let Place::Memory(_) = self.place {
+            return;
+        }
+        let _writing = self.writing.lock();
+        let Present::Ours(mut json) = self.place.look() else { return };
+        if followed(&json).as_ref() == Some(&self.followed) {
+            json[HEALTH] = change(&json[HEALTH]);
+            let _ = self.place.write(&json, true);
+        }
+    }
+}
+
+/// What another process finds beside a database.
+pub enum Beside {
+    Nothing,
+    Foreign,
+    Hidden,
+    Notes { sync_url: String, health: Value },
+}
+
+pub fn beside(database: &Path) -> Beside {
+    match look(&path_for(database)) {
+        Present::Nothing => Beside::Nothing,
+        Present::Foreign => Beside::Foreign,
+        Present::Hidden => Beside::Hidden,
+        Present::Ours(json) => Beside::Notes {
+            sync_url: json["sync_url"].as_str().unwrap_or_default().to_owned(),
+            health: json[HEALTH].clone(),
+        },
+    }
 }
 
 impl Notebook for Sidecar {
@@ -163,7 +200,13 @@ impl Notebook for Sidecar {
         if notes != unchanged {
             // If that fails (a full disk, a folder that is read-only), it
             // stays as it is, or there is none.
-            let _ = self.place.write(&self.json(&notes), before.is_some());
+            let mut json = self.json(&notes);
+            if let Some(health) = before.filter(|before| followed(before) == followed(&json)) {
+                if let Some(health) = health.get(HEALTH) {
+                    json[HEALTH] = health.clone();
+                }
+            }
+            let _ = self.place.write(&json, before.is_some());
         }
     }
 }

@@ -139,3 +139,39 @@ fn a_query_counts_as_contact() {
     shell.run("SELECT * FROM replica_query('SELECT 1')");
     assert_eq!(shell.run(contact), "0|0|0");
 }
+
+#[test]
+fn there_is_help() {
+    let (_folder, db) = empty_place();
+    let mut shell = Shell::loaded(&db);
+    let kinds = "SELECT group_concat(DISTINCT kind) FROM replica_help";
+    assert_eq!(shell.run(kinds), "function,table,aggregate,column,option");
+    let line = |shell: &mut Shell, name: &str| {
+        shell.run(&format!("SELECT shape || ': ' || text FROM replica_help WHERE name = '{name}'"))
+    };
+    assert_eq!(
+        line(&mut shell, "replica_rollback"),
+        "replica_rollback(): undoes it; nothing happens where none is open"
+    );
+    let lag = "INTEGER: the difference; NULL while the primary does not answer";
+    assert_eq!(line(&mut shell, "replica_status.lag_frames"), lag);
+    let live = "false: a worker keeps a stream of the primary's log open: commits arrive within milliseconds";
+    assert_eq!(line(&mut shell, "replica_attach live"), live);
+    // Every column of every table of ours that a SELECT * shows, and the other way.
+    for table in [
+        "replica_status",
+        "replica_health",
+        "replica_help",
+        "replica_query",
+        "replica_schema_notes",
+    ] {
+        let told = format!(
+            "SELECT group_concat(name) FROM (SELECT substr(name, length('{table}.') + 1) AS name FROM replica_help WHERE kind = 'column' AND name LIKE '{table}.%')"
+        );
+        let there = format!("SELECT group_concat(name) FROM pragma_table_info('{table}')");
+        assert_eq!(shell.run(&told), shell.run(&there), "{table}");
+    }
+    let text = shell.run("SELECT replica_help()");
+    assert!(text.starts_with("replica_attach([sync_url"), "{text}");
+    assert!(text.ends_with("SELECT kind, name, shape, text FROM replica_help"), "{text}");
+}

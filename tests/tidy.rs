@@ -15,7 +15,7 @@ const MAY_USE: &[(&str, &str)] = &[
         "replica",
         "sync credentials sidecar options store primary sqltext schema wal host fault thread",
     ),
-    ("sync", "options store primary host thread"),
+    ("sync", "options sidecar store primary host thread"),
     ("credentials", "options primary regular_file"),
     ("sidecar", "store primary host fault"),
     ("options", ""),

@@ -14,6 +14,8 @@ use crate::primary::{ConnectOptions, Endpoint, Notebook as _, Primary};
 use crate::sidecar::{Followed, Sidecar};
 use crate::store::file::{Contents, ReplicaFile};
 use crate::sync::Syncer;
+use crate::sync::health::{Habits, Health};
+use crate::sync::trouble_log::TroubleLog;
 use crate::sync::worker::{Schedule, Worker};
 use crate::thread::closing_flag;
 use crate::units::PAGE_SIZE;
@@ -39,6 +41,7 @@ impl Replica {
     pub fn attach(host: HostDb, request: Request) -> Result<Replica> {
         let Request { mut credentials, options } = request;
         let schedule = schedule(&options)?;
+        let log = options.log.as_deref().map(TroubleLog::open).transpose()?;
         let endpoint = credentials.endpoint.clone();
         let interrupted = host.interrupted();
         let patience = Patience { timeout: options.busy_timeout, cancelled: interrupted.clone() };
@@ -80,6 +83,10 @@ impl Replica {
         let followed =
             Followed { sync_url: endpoint.to_string(), namespace: options.namespace.clone() };
         let sidecar = Arc::new(Sidecar::new(&file, followed));
+        let habits = schedule.map(|schedule| Habits {
+            longest_wait: options.timeout + options.busy_timeout,
+            every: schedule.interval(),
+        });
         let token = credentials.token.take();
         let primary = Primary::new(protocol, endpoint.clone(), token, &connect, sidecar.clone())?;
         let syncer = Syncer {
@@ -90,6 +97,7 @@ impl Replica {
             cancelled: interrupted,
             counters: Arc::default(),
             streams: Arc::default(),
+            health: Arc::new(Health::new(sidecar.clone(), habits)),
             watch: None,
         };
         if options.first_sync && syncer.file.position()?.is_none() {
@@ -103,7 +111,9 @@ impl Replica {
         }
         let protocol = Some(syncer.primary.protocol().to_owned());
         sidecar.update(&mut |notes| notes.protocol = protocol.clone());
-        let worker = schedule.map(|schedule| start_worker(host, &syncer, schedule)).transpose()?;
+        syncer.note();
+        let start = |schedule| start_worker(host, &syncer, schedule, log);
+        let worker = schedule.map(start).transpose()?;
         // What nobody has asked this connection so far: it may have no
         // descriptor left for the log.
         fitness::check_reading(host)?;
@@ -112,7 +122,7 @@ impl Replica {
             endpoint,
             options,
             own_writes: OwnWrites::default(),
-            _worker: worker,
+            worker,
             process: std::process::id(),
             open: RefCell::default(),
             ids: Ids::default(),
@@ -196,9 +206,21 @@ fn schedule(options: &Options) -> Result<Option<Schedule>> {
 }
 
 /// A worker beside `syncer`, with a connection of its own.
-fn start_worker(host: HostDb, syncer: &Syncer, schedule: Schedule) -> Result<Worker> {
+fn start_worker(
+    host: HostDb,
+    syncer: &Syncer,
+    schedule: Schedule,
+    log: Option<TroubleLog>,
+) -> Result<Worker> {
     let (closing, cancelled) = closing_flag();
-    Worker::start(syncer.beside(host, cancelled)?, closing, schedule)
+    let mut beside = syncer.beside(host, cancelled)?;
+    // A long pull is work, too.
+    let (health, counters) = (syncer.health.clone(), syncer.counters.clone());
+    beside.watch = Some(Box::new(move |_, _| {
+        let counters = counters.lock().clone();
+        health.beat(&counters, || None);
+    }));
+    Worker::start(beside, closing, schedule, log)
 }
 
 /// A URL that leads elsewhere would have the file's content replaced by the

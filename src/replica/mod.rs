@@ -31,6 +31,7 @@ pub use self::status::Status;
 pub use self::wait::Awaited;
 pub use self::writes::{Arrival, Batch, BatchReport, Described, WriteReport, split};
 pub use crate::primary::Mode;
+pub use crate::sync::health;
 pub use crate::sync::{Progress, SyncReport, WatchedSync};
 
 /// The replica that a connection is attached to.
@@ -42,7 +43,7 @@ pub struct Replica {
     /// Brings back what this connection writes, unless a worker does.
     own_writes: OwnWrites,
     /// Works until it is dropped.
-    _worker: Option<Worker>,
+    worker: Option<Worker>,
     /// The process that attached it.
     process: u32,
     /// The transaction that is open on the primary.
@@ -98,5 +99,13 @@ impl Replica {
     pub fn watched_sync(&self, host: HostDb, options: SyncOptions) -> Result<WatchedSync> {
         self.syncer.file.size_limit.ask(host);
         WatchedSync::start(&self.syncer, host, options)
+    }
+}
+
+impl Drop for Replica {
+    /// The worker has ended before the last word is said.
+    fn drop(&mut self) {
+        self.worker = None;
+        self.syncer.note_end();
     }
 }

@@ -6,7 +6,7 @@ use super::arguments::{awaited, optional_text, seconds, text, values};
 use super::local_transaction::{tie, untie};
 use super::permit::{Effect, Lock};
 use super::values::{from_json, statements_of};
-use super::{Connection, json, let_go, options, status_table};
+use super::{Connection, health_table, help, json, let_go, options, status_table};
 use crate::error::{Error, Kind, Result};
 use crate::host::memory::reopen::refresh as refresh_in_memory;
 use crate::host::value::{Argument, Output};
@@ -76,6 +76,20 @@ pub const ALL: &[Function] = &[
         effect: Effect::Reads,
         once: false,
         body: error,
+    },
+    Function {
+        name: "replica_health",
+        arities: &[0, 1, 2],
+        effect: Effect::Reads,
+        once: false,
+        body: health_table::as_json,
+    },
+    Function {
+        name: "replica_help",
+        arities: &[0],
+        effect: Effect::Reads,
+        once: false,
+        body: |_, _| Ok(Output::Text(help::as_text())),
     },
     Function {
         name: "replica_lock",

@@ -3,7 +3,10 @@
 
 mod arguments;
 mod batch;
+mod columns;
 mod functions;
+mod health_table;
+mod help;
 mod json;
 mod local_transaction;
 mod once;
@@ -149,5 +152,7 @@ pub fn register(host: HostDb) -> Result<()> {
     vtab::create(host, Box::new(query_table::WriteTable::new(connection.clone())))?;
     vtab::create(host, Box::new(local_transaction::OpenTransaction(connection.clone())))?;
     vtab::create(host, Box::new(schema_table::SchemaTable(connection.clone())))?;
+    vtab::create(host, Box::new(help::HelpTable::new()))?;
+    vtab::create(host, Box::new(health_table::HealthTable::new(connection.clone())))?;
     vtab::create(host, Box::new(status_table::StatusTable(connection)))
 }

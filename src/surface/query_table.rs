@@ -7,6 +7,7 @@
 use std::rc::Rc;
 
 use super::arguments::text;
+use super::columns::{self, Column, create_table, integer};
 use super::permit::Effect;
 use super::values::{column_names, from_json, output};
 use super::{Connection, json};
@@ -18,6 +19,21 @@ use crate::replica::WriteReport;
 use crate::sqltext::parameters::Arguments;
 use crate::sqltext::value::Value;
 
+pub const QUERY: &[Column] = &[columns::text("row", "one row as a JSON array")];
+
+pub const WRITE: &[Column] = &[
+    columns::text("row", "one row that came back as a JSON array; NULL where none came"),
+    integer("rows_affected", "rows that the statement changed"),
+    integer("last_insert_rowid", "rowid of the last row that was inserted"),
+    integer("frame_no", "the primary's last frame after it"),
+    columns::text("position", "the same with the fingerprint of its history, for `replica_wait`"),
+    integer("synced", "1 if this file holds it already"),
+    columns::text("sync_error", "why it does not, where that was an error"),
+    integer("in_transaction", "1 if it is part of the open transaction"),
+    integer("recovered", "1 if its answer was lost and its outcome was found out (`exactly_once`)"),
+    columns::text("columns", "the names of the columns that came back, as a JSON array"),
+];
+
 /// What only reads.
 pub struct QueryTable {
     connection: Rc<Connection>,
@@ -26,10 +42,8 @@ pub struct QueryTable {
 
 impl QueryTable {
     pub fn new(connection: Rc<Connection>) -> QueryTable {
-        let schema = format!(
-            "CREATE TABLE x(row TEXT, sql TEXT HIDDEN, args TEXT HIDDEN, columns TEXT HIDDEN, {})",
-            column_names()
-        );
+        let hidden = "sql TEXT HIDDEN, args TEXT HIDDEN, columns TEXT HIDDEN";
+        let schema = create_table(QUERY, &format!("{hidden}, {}", column_names()));
         QueryTable { connection, schema }
     }
 }
@@ -44,7 +58,7 @@ impl Table for QueryTable {
     }
 
     fn visible_columns(&self) -> usize {
-        1
+        QUERY.len()
     }
 
     fn hidden_columns(&self) -> usize {
@@ -74,12 +88,8 @@ pub struct WriteTable {
 
 impl WriteTable {
     pub fn new(connection: Rc<Connection>) -> WriteTable {
-        let schema = format!(
-            "CREATE TABLE x(row TEXT, rows_affected INTEGER, last_insert_rowid INTEGER, \
-             frame_no INTEGER, position TEXT, synced INTEGER, sync_error TEXT, in_transaction INTEGER, \
-             recovered INTEGER, columns TEXT, sql TEXT HIDDEN, args TEXT HIDDEN, {})",
-            column_names()
-        );
+        let hidden = "sql TEXT HIDDEN, args TEXT HIDDEN";
+        let schema = create_table(WRITE, &format!("{hidden}, {}", column_names()));
         WriteTable { connection, schema }
     }
 }
@@ -94,7 +104,7 @@ impl Table for WriteTable {
     }
 
     fn visible_columns(&self) -> usize {
-        10
+        WRITE.len()
     }
 
     fn hidden_columns(&self) -> usize {

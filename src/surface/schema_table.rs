@@ -1,12 +1,21 @@
 //! The table `replica_schema_notes`.
 
 use std::rc::Rc;
+use std::sync::LazyLock;
 
 use super::Connection;
+use super::columns::{Column, create_table, integer, text};
 use crate::error::Result;
 use crate::host::value::{Argument, Output};
 use crate::host::vtab::{Rows, Table};
 use crate::replica::Replica;
+
+pub const COLUMNS: &[Column] = &[
+    text("name", "the table, index, view or trigger"),
+    text("type", "which of these it is"),
+    integer("rewritten", "1 if its text is another one here, 0 if this SQLite cannot do it"),
+    text("note", "what it comes to"),
+];
 
 /// One row for each thing in the primary's schema that is said differently
 /// here, or that this SQLite does not do as the primary does.
@@ -17,12 +26,13 @@ impl Table for SchemaTable {
         "replica_schema_notes"
     }
 
-    fn schema(&self) -> &'static str {
-        "CREATE TABLE x(name TEXT, type TEXT, rewritten INTEGER, note TEXT)"
+    fn schema(&self) -> &str {
+        static SCHEMA: LazyLock<String> = LazyLock::new(|| create_table(COLUMNS, ""));
+        &SCHEMA
     }
 
     fn visible_columns(&self) -> usize {
-        4
+        COLUMNS.len()
     }
 
     fn rows(&self, _: &[Option<Argument>]) -> Result<Box<dyn Rows>> {

@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 use serde_json::{Map, Value as Json, json};
 
 use super::Connection;
+use super::columns::{self, create_table};
 use crate::error::Result;
 use crate::host::value::{Argument, Output};
 use crate::host::vtab::{Rows, Table};
@@ -14,41 +15,73 @@ use crate::position::Position;
 use crate::replica::{Replica, Status};
 
 struct Column {
-    name: &'static str,
-    kind: &'static str,
+    told: columns::Column,
     value: fn(&Status) -> Output,
 }
 
 const COLUMNS: &[Column] = &[
-    text("path", |status| Output::Text(status.path.display().to_string())),
-    text("sync_url", |status| Output::Text(status.sync_url.clone())),
-    text("protocol", |status| Output::Text(status.protocol.to_owned())),
-    text("state", |status| Output::Text(status.state.to_owned())),
-    text("log_id", |status| status.log_id.clone().into()),
-    integer("frame_no", |status| {
+    text("path", "the file; `:memory:` or the URI of one in memory", |status| {
+        Output::Text(status.path.display().to_string())
+    }),
+    text("sync_url", "the primary, without token", |status| Output::Text(status.sync_url.clone())),
+    text(
+        "protocol",
+        "how it speaks: `sqld`, `turso`, or `auto` before it has answered",
+        |status| Output::Text(status.protocol.to_owned()),
+    ),
+    text(
+        "state",
+        "`idle`, `syncing`, `live`, `polling` (live was asked for and the primary has no stream, or [something in front of it](docs/behind-a-proxy.md) holds it back: it is asked twice a second), `reconnecting` (a worker tries again), `error` (the last call failed)",
+        |status| Output::Text(status.state.to_owned()),
+    ),
+    text("log_id", "name of the primary's history, once it has told it", |status| {
+        status.log_id.clone().into()
+    }),
+    integer("frame_no", "the last frame that the file holds", |status| {
         number(status.position.and_then(Position::frame_no).map(|frame| frame.0))
     }),
-    text("position", |status| status.position.and_then(Position::token).into()),
-    integer("primary_frame_no", |status| number(status.primary_frame_no)),
-    integer("lag_frames", |status| number(status.lag_frames)),
-    integer("last_contact_unix_ms", |status| status.last_contact_unix_ms.into()),
-    integer("last_sync_unix_ms", |status| status.last_sync_unix_ms.into()),
-    integer("last_sync_ms", |status| number(status.last_sync_ms)),
-    integer("bytes_received", |status| number(Some(status.bytes_received))),
-    integer("frames_received", |status| number(Some(status.frames_received))),
-    integer("pages_written", |status| number(Some(status.pages_written))),
-    integer("syncs", |status| number(Some(status.syncs))),
-    integer("writes", |status| number(Some(status.writes))),
-    text("last_error", |status| status.last_error.clone().into()),
-    integer("last_error_unix_ms", |status| status.last_error_unix_ms.into()),
+    text("position", "the same with the fingerprint of its history", |status| {
+        status.position.and_then(Position::token).into()
+    }),
+    integer("primary_frame_no", "the last frame of the primary when it last answered", |status| {
+        number(status.primary_frame_no)
+    }),
+    integer("lag_frames", "the difference; NULL while the primary does not answer", |status| {
+        number(status.lag_frames)
+    }),
+    integer("last_contact_unix_ms", "when the primary last answered", |status| {
+        status.last_contact_unix_ms.into()
+    }),
+    integer("last_sync_unix_ms", "when the last sync ended", |status| {
+        status.last_sync_unix_ms.into()
+    }),
+    integer("last_sync_ms", "how long it took", |status| number(status.last_sync_ms)),
+    integer("bytes_received", "since the attach, as the next four", |status| {
+        number(Some(status.bytes_received))
+    }),
+    integer("frames_received", "frames that came", |status| number(Some(status.frames_received))),
+    integer("pages_written", "pages that were written to the file", |status| {
+        number(Some(status.pages_written))
+    }),
+    integer("syncs", "syncs that succeeded", |status| number(Some(status.syncs))),
+    integer("writes", "writes that succeeded", |status| number(Some(status.writes))),
+    text("last_error", "of the last sync or write; empty once it works again", |status| {
+        status.last_error.clone().into()
+    }),
+    integer("last_error_unix_ms", "when that was", |status| status.last_error_unix_ms.into()),
 ];
 
-const fn text(name: &'static str, value: fn(&Status) -> Output) -> Column {
-    Column { name, kind: "TEXT", value }
+const fn text(name: &'static str, help: &'static str, value: fn(&Status) -> Output) -> Column {
+    Column { told: columns::text(name, help), value }
 }
 
-const fn integer(name: &'static str, value: fn(&Status) -> Output) -> Column {
-    Column { name, kind: "INTEGER", value }
+const fn integer(name: &'static str, help: &'static str, value: fn(&Status) -> Output) -> Column {
+    Column { told: columns::integer(name, help), value }
+}
+
+/// What the table has, in words.
+pub fn columns() -> Vec<&'static columns::Column> {
+    COLUMNS.iter().map(|column| &column.told).collect()
 }
 
 fn number(value: Option<u64>) -> Output {
@@ -64,11 +97,7 @@ impl Table for StatusTable {
     }
 
     fn schema(&self) -> &'static str {
-        static SCHEMA: LazyLock<String> = LazyLock::new(|| {
-            let column = |column: &Column| format!("{} {}", column.name, column.kind);
-            let columns: Vec<String> = COLUMNS.iter().map(column).collect();
-            format!("CREATE TABLE x({})", columns.join(", "))
-        });
+        static SCHEMA: LazyLock<String> = LazyLock::new(|| create_table(columns(), ""));
         &SCHEMA
     }
 
@@ -97,29 +126,7 @@ pub fn as_json(status: &Status) -> String {
             Output::Text(value) => json!(value),
             _ => Json::Null,
         };
-        (column.name.to_owned(), value)
+        (column.told.name.to_owned(), value)
     };
     Json::Object(Map::from_iter(COLUMNS.iter().map(member))).to_string()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::COLUMNS;
-
-    /// The README's table names each column, and no other.
-    #[test]
-    fn the_readme_tells_of_each_column() {
-        let readme = include_str!("../../README.md");
-        let section = readme.split("### Columns of `replica_status`").nth(1).expect("a section");
-        let table = section.split("\n#").next().expect("its text");
-        let cells = table.lines().filter_map(|line| line.strip_prefix("| `"));
-        let mut told: Vec<&str> = cells
-            .flat_map(|line| line.split(" |").next().expect("a cell").split(", "))
-            .map(|name| name.trim_matches('`'))
-            .collect();
-        let mut columns: Vec<&str> = COLUMNS.iter().map(|column| column.name).collect();
-        told.sort_unstable();
-        columns.sort_unstable();
-        assert_eq!(told, columns);
-    }
 }

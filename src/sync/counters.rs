@@ -25,13 +25,15 @@ pub enum WorkerState {
 }
 
 /// What is counted since the attach.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Counters {
     /// What the worker is at, if there is one.
     pub worker: Option<WorkerState>,
     /// When the primary last answered.
     pub last_contact_unix_ms: Option<i64>,
     pub last_sync: Option<Instant>,
+    /// When the file last held all that the primary had.
+    pub fresh_unix_ms: Option<i64>,
     pub primary_frame_no: Option<u64>,
     pub last_sync_unix_ms: Option<i64>,
     pub last_sync_ms: Option<u64>,
@@ -55,6 +57,7 @@ impl Counters {
                 self.last_sync_unix_ms = Some(now_unix_ms());
                 self.in_touch();
                 self.last_sync = Some(Instant::now());
+                self.fresh_unix_ms = Some(now_unix_ms());
                 self.last_sync_ms = Some(report.duration_ms);
                 self.bytes_received += report.bytes_received;
                 self.frames_received += report.frames_synced;
@@ -68,6 +71,7 @@ impl Counters {
     /// What a stream has brought, and what came of it.
     pub fn streamed(&mut self, came: &Tally, assembly: &Assembly) {
         self.in_touch();
+        self.fresh_unix_ms = Some(now_unix_ms());
         self.bytes_received += came.bytes;
         self.frames_received += came.frames;
         self.pages_written += assembly.pages_written();
@@ -128,7 +132,7 @@ impl Counters {
     }
 }
 
-fn now_unix_ms() -> i64 {
+pub fn now_unix_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

@@ -77,6 +77,8 @@ impl Followed {
         self.counted = tally;
         if came.frames > 0 {
             syncer.counters.lock().streamed(&came, &assembly);
+            drop(assembly);
+            syncer.note();
         }
         outcome
     }

@@ -7,10 +7,12 @@
 pub mod counters;
 mod drain;
 pub mod follow;
+pub mod health;
 pub mod reaper;
 mod report;
 pub mod streams;
 mod syncer;
+pub mod trouble_log;
 mod watched;
 pub mod worker;
 

@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 
 use super::counters::Counters;
 use super::drain::{Drained, Watch, drain};
+use super::health::Health;
 use super::report::SyncReport;
 use super::streams::Streams;
 use crate::error::{Error, Kind, Result};
@@ -34,6 +35,8 @@ pub struct Syncer {
     pub cancelled: Cancelled,
     pub counters: Arc<Mutex<Counters>>,
     pub streams: Arc<Streams>,
+    /// Tells other processes how this one fares.
+    pub health: Arc<Health>,
     /// Is told how far a pull is: frames received, frames to come.
     pub watch: Option<Watch>,
 }
@@ -63,6 +66,7 @@ impl Syncer {
             cancelled,
             counters: self.counters.clone(),
             streams: self.streams.clone(),
+            health: self.health.clone(),
             watch: None,
         })
     }
@@ -75,7 +79,31 @@ impl Syncer {
             report.duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         }
         self.counters.lock().synced(&outcome);
+        self.note();
         outcome
+    }
+
+    /// Tells other processes what came of the last contact.
+    pub fn note(&self) {
+        let counters = self.counters.lock().clone();
+        self.health.saw(&counters, || self.frame_no());
+    }
+
+    /// The same of the worker, which is at work.
+    pub fn note_work(&self) {
+        let counters = self.counters.lock().clone();
+        self.health.beat(&counters, || self.frame_no());
+    }
+
+    /// The last word of this replica.
+    pub fn note_end(&self) {
+        let mut counters = self.counters.lock().clone();
+        counters.worker = None;
+        self.health.end(&counters, || self.frame_no());
+    }
+
+    fn frame_no(&self) -> Option<u64> {
+        self.file.position().ok()??.frame_no().map(|frame| frame.0)
     }
 
     pub fn patience(&self, options: SyncOptions) -> Patience {

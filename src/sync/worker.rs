@@ -1,5 +1,6 @@
 //! The worker: the thread that keeps a replica fresh.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -10,6 +11,7 @@ use super::drain::Drained;
 use super::follow::{Followed, Opened};
 use super::streams::{HELD_BACK, PROOF};
 use super::syncer::Syncer;
+use super::trouble_log::TroubleLog;
 use crate::error::{Error, Kind, Result};
 use crate::host::guard::guard;
 use crate::host::{log_error, random_u32};
@@ -54,10 +56,25 @@ pub struct Worker {
 impl Worker {
     /// Starts it. `syncer` has a connection of its own, and its waits end when
     /// `closing` is set.
-    pub fn start(syncer: Syncer, closing: Arc<AtomicBool>, schedule: Schedule) -> Result<Worker> {
+    pub fn start(
+        syncer: Syncer,
+        closing: Arc<AtomicBool>,
+        schedule: Schedule,
+        log: Option<TroubleLog>,
+    ) -> Result<Worker> {
         let (close, closed) = channel();
-        let thread = Thread::start(move || run(&syncer, schedule, &closed))?;
+        let thread = Thread::start(move || run(&syncer, schedule, log.as_ref(), &closed))?;
         Ok(Worker { closing, close, thread: Some(thread) })
+    }
+}
+
+impl Schedule {
+    /// How often it pulls, where it does not follow.
+    pub fn interval(self) -> Option<Duration> {
+        match self {
+            Schedule::Every(interval) => Some(interval),
+            Schedule::Live => None,
+        }
     }
 }
 
@@ -73,13 +90,16 @@ impl Drop for Worker {
     }
 }
 
-fn run(syncer: &Syncer, schedule: Schedule, closed: &Receiver<()>) {
+fn run(syncer: &Syncer, schedule: Schedule, log: Option<&TroubleLog>, closed: &Receiver<()>) {
     let (mut failures, mut course) = (0, Course::default());
+    let trouble = Trouble { log, since: Cell::new(None) };
     loop {
         let outcome = guard(|| match schedule {
-            Schedule::Every(interval) => pull(syncer, interval),
-            Schedule::Live => follow(syncer, &mut course),
+            Schedule::Every(interval) => pull(syncer, interval, &trouble),
+            Schedule::Live => follow(syncer, &mut course, &trouble),
         });
+        // Also of what a call that was ended in the middle has come to.
+        syncer.note_work();
         let pause = match outcome {
             Ok(pause) => {
                 failures = 0;
@@ -87,7 +107,7 @@ fn run(syncer: &Syncer, schedule: Schedule, closed: &Receiver<()>) {
             }
             Err(error) if error.kind() == Kind::Interrupted => return,
             Err(error) => {
-                report(syncer, &error, failures);
+                trouble.report(syncer, &error, failures);
                 if error.kind() == Kind::Panic {
                     return;
                 }
@@ -106,25 +126,51 @@ fn jittered(pause: Duration) -> Duration {
     pause.mul_f64(0.9 + 0.2 * f64::from(random_u32()) / f64::from(u32::MAX))
 }
 
-fn report(syncer: &Syncer, error: &Error, failures: u32) {
+/// Tells of what goes wrong, once, and of its end.
+struct Trouble<'a> {
+    log: Option<&'a TroubleLog>,
+    since: Cell<Option<Instant>>,
+}
+
+impl Trouble<'_> {
+    fn is_over(&self, syncer: &Syncer) {
+        if let (Some(since), Some(log)) = (self.since.take(), self.log) {
+            let (path, lasted) = (syncer.file.path().display(), since.elapsed().as_secs_f64());
+            log.add(&format!(
+                "replica {path}: in touch with the primary again after {lasted:.1} s"
+            ));
+        }
+    }
+
+    fn report(&self, syncer: &Syncer, error: &Error, failures: u32) {
+        report(syncer, error);
+        syncer.note_work();
+        // The host's log may need a lock of the host, which whoever closes
+        // holds: nothing of ours is locked here, and an end is not reported.
+        if failures > 0 || (syncer.cancelled)() {
+            return;
+        }
+        let text = format!("replica {}: {error}", syncer.file.path().display());
+        log_error(error.code(), &text);
+        if self.since.get().is_none() {
+            self.since.set(Some(Instant::now()));
+            self.log.inspect(|log| log.add(&text));
+        }
+    }
+}
+
+fn report(syncer: &Syncer, error: &Error) {
     let state = match error.kind() {
         Kind::Panic => WorkerState::Failed,
         _ => WorkerState::Reconnecting,
     };
-    {
-        let mut counters = syncer.counters.lock();
-        counters.failed(error);
-        counters.worker = Some(state);
-    }
-    // The host's log may need a lock of the host, which whoever closes holds:
-    // nothing of ours is locked here, and an end is not reported.
-    if failures == 0 && !(syncer.cancelled)() {
-        log_error(error.code(), &format!("replica {}: {error}", syncer.file.path().display()));
-    }
+    let mut counters = syncer.counters.lock();
+    counters.failed(error);
+    counters.worker = Some(state);
 }
 
 /// One pull, unless somebody else has just made one; how long to wait then.
-fn pull(syncer: &Syncer, interval: Duration) -> Result<Duration> {
+fn pull(syncer: &Syncer, interval: Duration, trouble: &Trouble) -> Result<Duration> {
     let last = syncer.counters.lock().last_sync;
     let fresh_for = last.map_or(Duration::ZERO, |last| interval.saturating_sub(last.elapsed()));
     if !fresh_for.is_zero() {
@@ -132,14 +178,16 @@ fn pull(syncer: &Syncer, interval: Duration) -> Result<Duration> {
     }
     syncer.counters.lock().worker = Some(WorkerState::Syncing);
     syncer.sync(SyncOptions::default())?;
+    trouble.is_over(syncer);
     syncer.counters.lock().worker = Some(WorkerState::Idle);
     Ok(interval)
 }
 
 /// Catches up, then follows the primary's stream to its end; how long to wait
 /// before the next one.
-fn follow(syncer: &Syncer, course: &mut Course) -> Result<Duration> {
+fn follow(syncer: &Syncer, course: &mut Course, trouble: &Trouble) -> Result<Duration> {
     syncer.sync(SyncOptions::default())?;
+    trouble.is_over(syncer);
     let patience = syncer.patience(SyncOptions::default());
     let held_back = syncer.streams.are_held_back();
     let opened = match held_back {
@@ -164,6 +212,7 @@ fn follow(syncer: &Syncer, course: &mut Course) -> Result<Duration> {
         counters.worker = Some(WorkerState::Live);
         counters.held_back = None;
     }
+    syncer.note_work();
     let ending = watch(syncer, &mut stream)?;
     match ending {
         Ending::Late if stream.has_brought() => course.late = 0,
@@ -228,6 +277,7 @@ fn watch(syncer: &Syncer, stream: &mut Followed) -> Result<Ending> {
             Drained::End | Drained::Overtaken => return Ok(Ending::Over),
             Drained::Idle => {}
         }
+        syncer.note_work();
         let pulled = syncer.streams.take_owed();
         if let Some(pulled) = pulled {
             owed.get_or_insert((pulled, Instant::now()));

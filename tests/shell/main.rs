@@ -485,21 +485,30 @@ fn the_scripts_of_the_sql_folder_run() {
         let script = std::fs::read_to_string(&path)
             .unwrap()
             .replace("http://127.0.0.1:8080", &sqld.url())
-            .replace("./dist/replica", &extension().display().to_string());
-        let has_url = script.contains(&sqld.url()) || script.contains("replica_attach(NULL,");
+            .replace("./dist/replica", &extension().display().to_string())
+            .replace("'app.db'", &quoted(db.display()));
+        let has_url = ["replica_attach(NULL,", "replica_health(", &sqld.url()]
+            .iter()
+            .any(|place| script.contains(place));
         assert!(has_url, "{}: no URL to edit", path.display());
+        if !script.contains("replica_attach(") {
+            Shell::attached(&db, &sqld.url()).close();
+        }
         // A cron job runs it again and again.
         for _ in 0..2 {
             let mut command = shell::command(&db);
             command.env("REPLICA_URL", sqld.url());
             let output = shell::shell_in(command, &script);
             assert_eq!((output.stderr.as_str(), output.code), ("", Some(0)), "{}", path.display());
+            if path.ends_with("health.sql") {
+                assert!(output.stdout.starts_with("replica_healthy{path=\""), "{}", output.stdout);
+            }
         }
         assert_replica_equals_primary(&db, &sqld);
         ran.push(path.file_name().unwrap().to_string_lossy().into_owned());
     }
     ran.sort();
-    let all = ["bulk-load.sql", "cron-sync.sql", "quickstart.sql", "transaction.sql"];
+    let all = ["bulk-load.sql", "cron-sync.sql", "health.sql", "quickstart.sql", "transaction.sql"];
     assert_eq!(ran, all);
 }
 

@@ -69,6 +69,7 @@ impl Replica {
                 Err(error) => arrival.sync_error = Some(error.to_string()),
             }
         }
+        self.syncer.note();
         arrival
     }
 }

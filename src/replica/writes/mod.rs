@@ -163,7 +163,10 @@ impl Replica {
     /// Remembers an error for the status.
     pub(in crate::replica) fn noted<T>(&self, outcome: Result<T>) -> Result<T> {
         let exactly = |error| self.with_exact_code(error);
-        outcome.map_err(exactly).inspect_err(|error| self.syncer.counters.lock().failed(error))
+        outcome.map_err(exactly).inspect_err(|error| {
+            self.syncer.counters.lock().failed(error);
+            self.syncer.note();
+        })
     }
 
     /// A primary says of its unique indexes and of its primary keys the same;
