@@ -206,14 +206,14 @@ mod tests {
         })
     }
 
-    /// The README's table tells of each code that a host may see and of no
+    /// The table of the reference tells of each code that a host may see and of no
     /// other, by the name and the number that `code` gives it.
     #[test]
-    fn the_readme_tells_of_each_code() {
+    fn the_reference_tells_of_each_code() {
         let kinds = std::iter::successors(Some(Kind::BadArgument), |kind| after(*kind));
         let seen: BTreeSet<i32> = kinds.map(|kind| Error::new(kind, "").code()).collect();
-        let readme = include_str!("../README.md");
-        let section = readme.split("### Errors").nth(1).expect("a section");
+        let page = include_str!("../docs/reference.md");
+        let section = page.split("## Errors").nth(1).expect("a section");
         let table = section.split("\n## ").next().expect("its text");
         let mut told = BTreeSet::new();
         for cell in table.lines().filter_map(|line| line.strip_prefix("| `")?.split(" |").next()) {

@@ -1,9 +1,11 @@
 //! The documentation says what is so: every SQL and shell block of the README
-//! and of `docs/` is run, in order, against a real sqld, and what it prints is
-//! compared with what the block shows.
+//! and of `docs/` is run against a real sqld, and what it prints is compared
+//! with what the block shows. Each block runs alone, as somebody pastes it: in a
+//! folder that holds `dist/` and `sql/` and no database yet, with a primary that
+//! holds the table of `make primary` and nothing else.
 //!
-//! - ```` ```sql ````: statements; the comment lines after one are its output,
-//!   or `-- error CODE: TEXT`. All blocks of a page are one session on `app.db`.
+//! - ```` ```sql ````: statements for `sqlite3 app.db`; the comment lines after
+//!   one are its output, or `-- error CODE: TEXT`.
 //! - ```` ```console ````: `$ ` is run by bash, `sqlite> ` is typed into the
 //!   shell that a `$ sqlite3 FILE` line opened; the other lines are the output.
 //! - ```` ```sh ````: run by bash, must succeed.
@@ -11,6 +13,7 @@
 //! - `<!-- not run: REASON -->` before a block leaves it out.
 //! - `<!-- from FILE -->` before a block of any language: it is an excerpt of
 //!   that file, which another test runs.
+//! - A block in a language is run, an excerpt, or says why it is neither.
 
 mod common;
 
@@ -65,6 +68,21 @@ fn offline() {
 }
 
 #[test]
+fn behind_a_proxy() {
+    run("docs/behind-a-proxy.md");
+}
+
+#[test]
+fn adding_a_protocol() {
+    run("docs/adding-a-protocol.md");
+}
+
+#[test]
+fn reference() {
+    run("docs/reference.md");
+}
+
+#[test]
 fn security() {
     run("SECURITY.md");
 }
@@ -75,8 +93,14 @@ fn every_page_is_tested_and_every_link_leads_somewhere() {
     for page in pages() {
         let tested = source.contains(&format!("run(\"{}\")", page.display()));
         let text = std::fs::read_to_string(&page).unwrap();
-        let has_blocks = blocks(&text).iter().any(|block| block.runs());
+        let blocks = blocks(&text);
+        let has_blocks = blocks.iter().any(Block::is_tested);
         assert!(tested || !has_blocks, "{}: no test runs its blocks", page.display());
+        for block in blocks.iter().filter(|block| !block.language.is_empty()) {
+            let told = block.is_tested() || block.note.starts_with("not run: ");
+            let (page, line) = (page.display(), block.line);
+            assert!(told, "{page}:{line}: neither run, nor an excerpt, nor does it say why not");
+        }
         for (at, _) in text.match_indices("](") {
             let target = text[at + 2..].split(')').next().unwrap();
             if target.contains("://") {
@@ -93,18 +117,18 @@ fn every_page_is_tested_and_every_link_leads_somewhere() {
     }
 }
 
-/// The README's table of functions names what loading adds, and nothing else.
+/// The reference's table of functions names what loading adds, and nothing else.
 #[test]
-fn the_function_table_of_the_readme_is_what_loading_adds() {
+fn the_function_table_of_the_reference_is_what_loading_adds() {
     let added: BTreeSet<&str> = include_str!("sql/surface.txt")
         .lines()
         .map(|line| line.trim_start_matches("module ").split(' ').next().unwrap())
         // A table that is made in `temp` and by nobody else.
         .filter(|name| *name != "replica_open_transaction")
         .collect();
-    let readme = include_str!("../README.md");
-    let section = readme.split("\n## Functions").nth(1).expect("a section");
-    let table = section.split("\n**URL**").next().expect("its table");
+    let page = include_str!("../docs/reference.md");
+    let section = page.split("\n## Functions").nth(1).expect("a section");
+    let table = section.split("\n## ").next().expect("its table");
     let mut told = BTreeSet::new();
     for cell in table.lines().filter_map(|line| line.strip_prefix("| ")?.split(" | ").next()) {
         for (at, _) in cell.match_indices("replica_") {
@@ -225,6 +249,10 @@ impl Block {
     fn runs(&self) -> bool {
         self.note.is_empty() && ["sql", "console", "sh"].contains(&self.language.as_str())
     }
+
+    fn is_tested(&self) -> bool {
+        self.runs() || self.note.starts_with("from ")
+    }
 }
 
 fn blocks(page: &str) -> Vec<Block> {
@@ -252,55 +280,58 @@ fn blocks(page: &str) -> Vec<Block> {
     blocks
 }
 
-/// One page: its primary, its folder, the session of its SQL blocks.
-struct Page {
-    name: String,
+/// Where one block runs.
+struct Place {
+    page: String,
     primary: Sqld,
     folder: TempDir,
-    session: Option<Shell>,
 }
 
-fn run(name: &str) {
-    let text = std::fs::read_to_string(name).expect("a page");
-    let primary = Sqld::start();
-    // The same rows as in `make demo`.
-    primary.execute(
-        "CREATE TABLE orders(id INTEGER PRIMARY KEY, item TEXT, amount INTEGER DEFAULT 1);\
-         INSERT INTO orders(id, item, amount) VALUES (5, 'rope', 20), (6, 'compass', 1), (7, 'lantern', 2);",
-    );
-    let (folder, _) = empty_place();
-    std::fs::create_dir(folder.path().join("dist")).unwrap();
-    let library = format!("replica{}", std::env::consts::DLL_SUFFIX);
-    std::fs::copy(extension(), folder.path().join("dist").join(library)).unwrap();
-    // A user edits the URL in the scripts; so do we.
-    std::fs::create_dir(folder.path().join("sql")).unwrap();
-    for entry in std::fs::read_dir("sql").unwrap() {
-        let script = entry.unwrap().path();
-        let text = std::fs::read_to_string(&script).unwrap().replace(PRIMARY, &primary.url());
-        std::fs::write(folder.path().join(&script), text).unwrap();
-    }
-    let mut page = Page { name: name.to_owned(), primary, folder, session: None };
+fn run(page: &str) {
+    let text = std::fs::read_to_string(page).expect("a page");
     for block in blocks(&text) {
         if let Some(file) = block.note.strip_prefix("from ") {
             let source = std::fs::read_to_string(file).unwrap_or_else(|_| panic!("{file}"));
-            assert!(source.contains(&block.text), "{name}:{}: not a part of {file}", block.line);
+            assert!(source.contains(&block.text), "{page}:{}: not a part of {file}", block.line);
             continue;
         }
         if !block.runs() {
             continue;
         }
+        let place = Place::new(page);
         match block.language.as_str() {
-            "sql" => page.sql(&block),
-            "console" => page.console(&block),
+            "sql" => place.sql(&block),
+            "console" => place.console(&block),
             _ => {
-                let (output, good) = page.bash(&block.text);
-                assert!(good, "{name}:{}: {output}", block.line);
+                let (output, good) = place.bash(&block.text);
+                assert!(good, "{page}:{}: {output}", block.line);
             }
         }
     }
 }
 
-impl Page {
+impl Place {
+    fn new(page: &str) -> Place {
+        let primary = Sqld::start();
+        // The same rows as in `make primary` and `make demo`.
+        primary.execute(
+            "CREATE TABLE orders(id INTEGER PRIMARY KEY, item TEXT, amount INTEGER DEFAULT 1);\
+             INSERT INTO orders(id, item, amount) VALUES (5, 'rope', 20), (6, 'compass', 1), (7, 'lantern', 2);",
+        );
+        let (folder, _) = empty_place();
+        std::fs::create_dir(folder.path().join("dist")).unwrap();
+        let library = format!("replica{}", std::env::consts::DLL_SUFFIX);
+        std::fs::copy(extension(), folder.path().join("dist").join(library)).unwrap();
+        // A user edits the URL in the scripts; so do we.
+        std::fs::create_dir(folder.path().join("sql")).unwrap();
+        for entry in std::fs::read_dir("sql").unwrap() {
+            let script = entry.unwrap().path();
+            let text = std::fs::read_to_string(&script).unwrap().replace(PRIMARY, &primary.url());
+            std::fs::write(folder.path().join(&script), text).unwrap();
+        }
+        Place { page: page.to_owned(), primary, folder }
+    }
+
     fn there(&self, text: &str) -> String {
         text.replace(PRIMARY, &self.primary.url())
     }
@@ -335,8 +366,8 @@ impl Page {
         shell
     }
 
-    fn sql(&mut self, block: &Block) {
-        let mut shell = self.session.take().unwrap_or_else(|| self.open("app.db"));
+    fn sql(&self, block: &Block) {
+        let mut shell = self.open("app.db");
         let mut statement = String::new();
         let mut lines = block.text.lines().enumerate().peekable();
         while let Some((at, line)) = lines.next() {
@@ -367,11 +398,10 @@ impl Page {
             }
             statement.clear();
         }
-        assert!(statement.is_empty(), "{}:{}: no end: {statement}", self.name, block.line);
-        self.session = Some(shell);
+        assert!(statement.is_empty(), "{}:{}: no end: {statement}", self.page, block.line);
     }
 
-    fn console(&mut self, block: &Block) {
+    fn console(&self, block: &Block) {
         let mut shell: Option<Shell> = None;
         let mut lines = block.text.lines().enumerate().peekable();
         while let Some((at, line)) = lines.next() {
@@ -389,7 +419,7 @@ impl Page {
                     None => self.bash(command.split("   #").next().unwrap()).0,
                 }
             } else {
-                panic!("{}:{}: an output without its command", self.name, block.line + at + 1)
+                panic!("{}:{}: an output without its command", self.page, block.line + at + 1)
             };
             let mut expected = Vec::new();
             let is_output = |line: &str| !line.starts_with("$ ") && !line.starts_with("sqlite> ");
@@ -404,7 +434,7 @@ impl Page {
         let found: Vec<&str> = found.lines().collect();
         let same = expected.len() == found.len()
             && expected.iter().zip(&found).all(|(expected, found)| alike(expected, found));
-        let (name, shown) = (&self.name, expected.join("\n"));
+        let (name, shown) = (&self.page, expected.join("\n"));
         assert!(same, "{name}:{line} shows\n{shown}\nand it is\n{}\n", found.join("\n"));
     }
 }

@@ -28,7 +28,7 @@ const fn table(shape: &'static str, help: &'static str) -> Name {
     Name { kind: "table", shape, help }
 }
 
-/// As the README shows them: Markdown.
+/// As docs/reference.md shows them: Markdown.
 const NAMES: &[Name] = &[
     function(
         "replica_attach([sync_url [, token [, options]]])",
@@ -83,7 +83,7 @@ const NAMES: &[Name] = &[
     ),
     function(
         "replica_outcome(id)",
-        "what became of a write with [`exactly_once`](docs/offline.md#a-lost-answer) whose primary \
+        "what became of a write with [`exactly_once`](offline.md#a-lost-answer) whose primary \
          stayed away: `committed`, `not committed` (then it never will be), or `unknown` where that \
          is no longer recorded",
     ),
@@ -136,7 +136,7 @@ const NAMES: &[Name] = &[
     table(
         "FROM replica_health([path [, max_age_s]])",
         "how the replica of a file fares, without attach and network: fresh, since when, by whom, \
-         what is wrong ([its columns](docs/operating.md#is-it-fresh))",
+         what is wrong ([its columns](#columns-of-replica_health))",
     ),
     function("replica_health([path [, max_age_s]])", "the same as JSON"),
     table(
@@ -160,7 +160,7 @@ const NAMES: &[Name] = &[
         "replica_repair(path)",
         "from a connection to something else: empties a replica whose first page keeps SQLite from \
          every statement, so that it can be attached again; see \
-         [troubleshooting](docs/troubleshooting.md#unsupported-file-format)",
+         [troubleshooting](troubleshooting.md#unsupported-file-format)",
     ),
     table("FROM replica_help", "this list: every function, table, column and option with one line"),
     function("replica_help()", "the functions and tables of it as one text"),

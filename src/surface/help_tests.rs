@@ -29,22 +29,22 @@ fn of_columns(table: &str) -> Vec<String> {
 fn the_tables_of_the_pages_are_these() {
     let functions: Vec<String> =
         NAMES.iter().map(|name| format!("| `{}` | {} |", name.shape, name.help)).collect();
-    compare("README.md", "| SQL | result |\n|---|---|\n", &functions);
+    compare("docs/reference.md", "| SQL | result |\n|---|---|\n", &functions);
     compare(
-        "README.md",
-        "### Columns of `replica_status`\n\n| column | |\n|---|---|\n",
+        "docs/reference.md",
+        "## Columns of `replica_status`\n\n| column | |\n|---|---|\n",
         &of_columns("replica_status"),
     );
     compare(
-        "docs/operating.md",
-        "| column of `replica_health` | |\n|---|---|\n",
+        "docs/reference.md",
+        "## Columns of `replica_health`\n\n| column | |\n|---|---|\n",
         &of_columns("replica_health"),
     );
     let options: Vec<String> = options::ATTACH
         .iter()
         .map(|option| format!("| `{}` | {} | {} |", option.name, option.default, option.help))
         .collect();
-    compare("README.md", "| option | default | meaning |\n|---|---|---|\n", &options);
+    compare("docs/reference.md", "| option | default | meaning |\n|---|---|---|\n", &options);
 }
 
 #[test]

@@ -17,7 +17,7 @@ use crate::units::MB;
 /// An option of the function whose options are an `O`.
 pub struct Known<O> {
     pub name: &'static str,
-    /// As the README shows it.
+    /// As docs/reference.md shows it.
     pub default: &'static str,
     pub help: &'static str,
     read: fn(&mut O, &Value) -> Result<()>,
