@@ -58,6 +58,11 @@ fn hosts() {
 }
 
 #[test]
+fn apps() {
+    run("docs/apps.md");
+}
+
+#[test]
 fn operating() {
     run("docs/operating.md");
 }

@@ -27,7 +27,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-TOOLS = ROOT / ".tools" / "hosts"
+TOOLS = Path(os.environ.get("HOSTS_TOOLS", ROOT / ".tools" / "hosts"))
 STEPS = ["load", "attach", "read", "write", "returning", "constraint", "readonly", "sync", "live", "close"]
 # A story takes a second; a hang is what we look for.
 PATIENCE = 60
@@ -243,15 +243,23 @@ class Primary:
         self.folder = tempfile.mkdtemp(prefix="replica-host-")
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
-            address = f"127.0.0.1:{free.getsockname()[1]}"
-        self.url = f"http://{address}"
-        with open(f"{self.folder}/log", "w") as log:
-            self.process = subprocess.Popen(
-                [os.environ.get("SQLD", ROOT / ".tools" / "sqld"), "--db-path", f"{self.folder}/primary",
-                 "--http-listen-addr", address, "--no-welcome", *self.flags], stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+            self.address = f"127.0.0.1:{free.getsockname()[1]}"
+        self.url = f"http://{self.address}"
+        self.start()
         self.execute("CREATE TABLE orders(id INTEGER PRIMARY KEY, item TEXT UNIQUE);"
                      "INSERT INTO orders VALUES (7, 'lantern')")
         return self
+
+    def start(self):
+        with open(f"{self.folder}/log", "a") as log:
+            self.process = subprocess.Popen(
+                [os.environ.get("SQLD", ROOT / ".tools" / "sqld"), "--db-path", f"{self.folder}/primary",
+                 "--http-listen-addr", self.address, "--no-welcome", *self.flags], stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+
+    def stop(self):
+        """As a service manager stops it: its log is whole afterwards."""
+        self.process.terminate()
+        self.process.wait()
 
     def execute(self, sql):
         for _ in range(400):
