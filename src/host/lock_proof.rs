@@ -9,20 +9,16 @@
 //! delete the log under an open connection. What is written to such a log is
 //! seen by nobody; what is copied out of it destroys the database.
 //!
-//! Linux tells in `/proc/thread-self/fdinfo` which locks stand behind a
-//! descriptor *of this process*, which the question for a conflicting lock
-//! (`F_OFD_GETLK`) does not: it names one holder of several. Nothing is opened
-//! here but files of `/proc`, so no lock is lost by looking.
-//!
 //! Where locks are not shown (no `/proc`, a file system that keeps them
 //! elsewhere, another system) nothing can be proved, and nothing is refused.
 //! That they are shown is learned from the file itself: by a lock that is
 //! seen, or by one of the shared memory that the caller has just taken.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::held_locks::{Identity, LockedFile, identity};
 use crate::error::{Error, Kind, Result};
 
 /// The first byte of SQLite's shared lock on a database (`SHARED_FIRST` in
@@ -35,26 +31,16 @@ const SHARED_BYTE: u64 = 0x4000_0002;
 const FIRST_LOCK_BYTE: u64 = 120;
 const IN_USE_BYTE: u64 = 128;
 
-/// Tells a file from every other one.
-type Identity = (u64, u64);
-
 /// What is known about the locks of one open connection.
 #[derive(Debug)]
 pub struct LockProof {
-    database: Place,
-    shared_memory: Place,
+    database: LockedFile,
+    shared_memory: LockedFile,
     log: PathBuf,
     /// The log that was found when the connection had just read from it.
     log_identity: Cell<Option<Identity>>,
     /// Whether this file's locks are shown to us at all.
     shown: Cell<bool>,
-}
-
-/// A file by its name, with the descriptor that was last seen with its lock.
-#[derive(Debug)]
-struct Place {
-    path: PathBuf,
-    descriptor: RefCell<Option<PathBuf>>,
 }
 
 impl LockProof {
@@ -65,8 +51,8 @@ impl LockProof {
             PathBuf::from(path)
         };
         LockProof {
-            database: Place::new(database.to_owned()),
-            shared_memory: Place::new(beside("-shm")),
+            database: LockedFile::new(database.to_owned()),
+            shared_memory: LockedFile::new(beside("-shm")),
             log: beside("-wal"),
             log_identity: Cell::new(None),
             shown: Cell::new(false),
@@ -84,10 +70,14 @@ impl LockProof {
     pub fn check(&self, taken: Option<u8>) -> Result<()> {
         // A database that is no file here (a VFS of its own) is not ours to
         // judge, and one that is gone is noticed elsewhere.
-        let Some(database) = identity(&self.database.path) else { return Ok(()) };
-        let shared_memory = identity(&self.shared_memory.path);
+        let Some(database) = self.database.identity() else { return Ok(()) };
+        let shared_memory = self.shared_memory.identity();
         let held = self.database.holds(database, SHARED_BYTE);
-        if held || taken.is_some_and(|lock| self.is_shown(lock)) {
+        let locks_show = |lock| {
+            let byte = FIRST_LOCK_BYTE + u64::from(lock);
+            self.shared_memory.was_ever_locked(byte)
+        };
+        if held || (!self.shown.get() && taken.is_some_and(locks_show)) {
             self.shown.set(true);
         }
         if !self.shown.get() {
@@ -102,17 +92,6 @@ impl LockProof {
         }
         self.log_identity.set(log);
         Ok(())
-    }
-
-    /// Looks for a lock that this process has just taken, also on a file that
-    /// has been deleted meanwhile: `<db>-shm (deleted)`.
-    fn is_shown(&self, lock: u8) -> bool {
-        let name = self.shared_memory.path.as_os_str().as_encoded_bytes();
-        descriptors().any(|descriptor| {
-            let target = fs::read_link(&descriptor).unwrap_or_default();
-            target.as_os_str().as_encoded_bytes().starts_with(name)
-                && shows_lock(&descriptor, FIRST_LOCK_BYTE + u64::from(lock))
-        })
     }
 }
 
@@ -132,30 +111,6 @@ fn other_log() -> Error {
         "the -wal file beside the database was deleted or replaced while it was open; close all \
          connections to the database in this process and open them again",
     )
-}
-
-impl Place {
-    fn new(path: PathBuf) -> Place {
-        Place { path, descriptor: RefCell::default() }
-    }
-
-    /// Whether this process has a lock on the byte of the file.
-    fn holds(&self, file: Identity, byte: u64) -> bool {
-        let is_it = |descriptor: &PathBuf| {
-            identity(descriptor) == Some(file) && shows_lock(descriptor, byte)
-        };
-        if self.descriptor.borrow().as_ref().is_some_and(is_it) {
-            return true;
-        }
-        // Those with the right name first: a look at one on a file system
-        // that does not answer would have to wait.
-        let (named, others): (Vec<PathBuf>, Vec<PathBuf>) = descriptors()
-            .partition(|descriptor| fs::read_link(descriptor).is_ok_and(|to| to == self.path));
-        let found = named.into_iter().find(is_it).or_else(|| others.into_iter().find(is_it));
-        let holds = found.is_some();
-        *self.descriptor.borrow_mut() = found;
-        holds
-    }
 }
 
 /// Refuses a database that another name leads to: a connection that opens it
@@ -181,17 +136,6 @@ pub fn check_only_name(database: &Path) -> Result<()> {
 }
 
 #[cfg(unix)]
-fn identity(path: &Path) -> Option<Identity> {
-    use std::os::unix::fs::MetadataExt;
-    fs::metadata(path).ok().map(|found| (found.dev(), found.ino()))
-}
-
-#[cfg(not(unix))]
-fn identity(_: &Path) -> Option<Identity> {
-    None
-}
-
-#[cfg(unix)]
 fn link_count(path: &Path) -> u64 {
     use std::os::unix::fs::MetadataExt;
     fs::metadata(path).map_or(1, |found| found.nlink())
@@ -200,31 +144,6 @@ fn link_count(path: &Path) -> u64 {
 #[cfg(not(unix))]
 fn link_count(_: &Path) -> u64 {
     1
-}
-
-/// The open descriptors of this process, as paths that lead to the files.
-fn descriptors() -> impl Iterator<Item = PathBuf> {
-    fs::read_dir("/proc/thread-self/fd").into_iter().flatten().flatten().map(|entry| entry.path())
-}
-
-/// Whether a lock of this process on `byte` is filed under the descriptor.
-fn shows_lock(descriptor: &Path, byte: u64) -> bool {
-    let Some(number) = descriptor.file_name() else { return false };
-    fs::read_to_string(Path::new("/proc/thread-self/fdinfo").join(number))
-        .is_ok_and(|info| info.lines().any(|line| covers(line, byte)))
-}
-
-/// `lock:  1: POSIX  ADVISORY  READ 4711 08:01:1234 1073741826 1073742335`
-/// (proc_pid_fdinfo(5)), where the end may be `EOF`.
-fn covers(line: &str, byte: u64) -> bool {
-    let Some(lock) = line.strip_prefix("lock:") else { return false };
-    let words: Vec<&str> = lock.split_whitespace().collect();
-    let [_, "POSIX", _, _, .., first, last] = words[..] else { return false };
-    let last = if last == "EOF" { Ok(u64::MAX) } else { last.parse() };
-    match (first.parse::<u64>(), last) {
-        (Ok(first), Ok(last)) => (first..=last).contains(&byte),
-        _ => false,
-    }
 }
 
 /// Whether something is mounted at just this path (proc_pid_mountinfo(5)).
@@ -252,18 +171,6 @@ fn escaped(path: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_line_of_fdinfo_says_which_bytes_are_locked() {
-        let shared = "lock:\t1: POSIX  ADVISORY  READ 4711 08:01:1234 1073741826 1073742335";
-        assert!(covers(shared, SHARED_BYTE));
-        assert!(!covers(shared, SHARED_BYTE - 1));
-        assert!(covers("lock:\t2: POSIX  ADVISORY  WRITE 0 00:2e:99 0 EOF", SHARED_BYTE));
-        // A waiting one, one of another kind, and no lock at all.
-        assert!(!covers("lock:\t1: -> POSIX  ADVISORY  READ 1 08:01:1 0 EOF", 5));
-        assert!(!covers("lock:\t1: FLOCK  ADVISORY  WRITE 1 08:01:1 0 EOF", 5));
-        assert!(!covers("flags:\t0100002", 5));
-    }
 
     #[test]
     fn a_path_with_blanks_is_found_among_the_mounts() {

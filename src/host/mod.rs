@@ -16,6 +16,7 @@ pub mod file;
 pub mod fitness;
 pub mod function;
 pub mod guard;
+mod held_locks;
 mod io_methods;
 #[cfg(feature = "fault-points")]
 mod kill;
