@@ -1,8 +1,9 @@
 //! Pages on their way to the file: of several images of a page only the last
 //! one is kept.
 //!
-//! They are in mappings of their own: so much memory would often stay with the
-//! allocator, and thus with the process, after a single large sync.
+//! Many of them are in mappings of their own: so much memory would often stay
+//! with the allocator, and thus with the process, after a single large sync. The
+//! few of a small one are not worth the calls that a mapping costs.
 
 use std::collections::HashMap;
 
@@ -19,6 +20,9 @@ pub const BESIDE_A_FILE: usize = 4096;
 /// much further away, and where all of it counts: 4 MiB.
 pub const BESIDE_MEMORY: usize = 1024;
 
+/// The first pages, which are on the heap.
+const FEW: usize = 8;
+
 /// Pages in a mapping.
 const TOGETHER: usize = 256;
 
@@ -26,12 +30,13 @@ pub struct PageBuffer {
     /// Pages held at most.
     capacity: usize,
     places: HashMap<PageNo, usize>,
+    few: Vec<PageImage>,
     mappings: Vec<MmapMut>,
 }
 
 impl PageBuffer {
     pub fn new(capacity: usize) -> PageBuffer {
-        PageBuffer { capacity, places: HashMap::new(), mappings: Vec::new() }
+        PageBuffer { capacity, places: HashMap::new(), few: Vec::new(), mappings: Vec::new() }
     }
 
     /// Whether a page that is not here yet would still find room.
@@ -55,13 +60,31 @@ impl PageBuffer {
     pub fn put(&mut self, page: PageNo, image: &PageImage) -> Result<()> {
         let next = self.places.len();
         let place = self.places.get(&page).copied().unwrap_or(next);
+        match place.checked_sub(FEW) {
+            None => self.put_among_few(place, image)?,
+            Some(place) => self.put_in_mapping(place, image)?,
+        }
+        self.places.insert(page, place);
+        Ok(())
+    }
+
+    fn put_among_few(&mut self, place: usize, image: &PageImage) -> Result<()> {
+        if self.few.capacity() == 0 {
+            self.few.try_reserve_exact(FEW).map_err(|_| no_memory())?;
+        }
+        match self.few.get_mut(place) {
+            Some(present) => *present = *image,
+            None => self.few.push(*image),
+        }
+        Ok(())
+    }
+
+    fn put_in_mapping(&mut self, place: usize, image: &PageImage) -> Result<()> {
         if place / TOGETHER == self.mappings.len() {
-            self.mappings.push(zeros(TOGETHER * PAGE_SIZE).map_err(|OutOfMemory| {
-                Error::new(Kind::Local, "the pages of a sync: there is no memory left")
-            })?);
+            let mapping = zeros(TOGETHER * PAGE_SIZE).map_err(|OutOfMemory| no_memory())?;
+            self.mappings.push(mapping);
         }
         self.mappings[place / TOGETHER][offset(place)..][..PAGE_SIZE].copy_from_slice(image);
-        self.places.insert(page, place);
         Ok(())
     }
 
@@ -75,6 +98,7 @@ impl PageBuffer {
     }
 
     fn image(&self, place: usize) -> &PageImage {
+        let Some(place) = place.checked_sub(FEW) else { return &self.few[place] };
         self.mappings[place / TOGETHER][offset(place)..]
             .first_chunk()
             .expect("BUG: mappings are whole pages")
@@ -84,6 +108,10 @@ impl PageBuffer {
     pub fn clear(&mut self) {
         self.places.clear();
     }
+}
+
+fn no_memory() -> Error {
+    Error::new(Kind::Local, "the pages of a sync: there is no memory left")
 }
 
 /// Where in its mapping the image at `place` is.
@@ -97,6 +125,23 @@ const _: () = assert!(BESIDE_MEMORY * PAGE_SIZE == 4 << 20);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn more_pages_than_a_few_are_all_found_again_also_after_a_clear() {
+        let mut buffer = PageBuffer::new(BESIDE_A_FILE);
+        for round in 1..=2_u8 {
+            let many = FEW + TOGETHER + 3;
+            for page in 1..=many {
+                let image = [(page % 251) as u8 ^ round; PAGE_SIZE];
+                buffer.put(PageNo(page as u32), &image).unwrap();
+            }
+            assert_eq!(buffer.sorted().count(), many);
+            for (page, image) in buffer.sorted() {
+                assert_eq!(image[PAGE_SIZE - 1], (page.0 % 251) as u8 ^ round, "page {}", page.0);
+            }
+            buffer.clear();
+        }
+    }
 
     #[test]
     fn the_last_image_of_a_page_wins_and_pages_come_in_order() {
