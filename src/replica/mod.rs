@@ -91,7 +91,7 @@ impl Replica {
 
     /// Brings the file to what the primary has now.
     pub fn sync(&self, host: HostDb, options: SyncOptions) -> Result<SyncReport> {
-        self.syncer.file.size_limit.ask(host);
+        self.syncer.file.size_limit.ask_when_it_grows(host);
         self.syncer.sync(options)
     }
 

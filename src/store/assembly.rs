@@ -68,6 +68,8 @@ pub type Watch = Box<dyn Fn(u64, Option<u64>) + Send>;
 pub struct Assembly<'f> {
     file: &'f ReplicaFile,
     base: Base,
+    /// How many pages the database had at the beginning.
+    present_size: u32,
     buffer: PageBuffer,
     /// All pages given since the base that the last commit's size has room for.
     received: PageSet,
@@ -80,6 +82,7 @@ pub struct Assembly<'f> {
     /// Where pages are that did not fit the buffer.
     overflow: Overflow<'f>,
     pages_written: u64,
+    changes_schema: bool,
     reached: Option<Position>,
     overtaken: bool,
 }
@@ -89,6 +92,7 @@ impl<'f> Assembly<'f> {
         Assembly {
             file,
             base,
+            present_size: file.size(),
             buffer: PageBuffer::new(if file.in_memory().is_some() {
                 page_buffer::BESIDE_MEMORY
             } else {
@@ -100,6 +104,7 @@ impl<'f> Assembly<'f> {
             page_1: None,
             overflow: Overflow::None,
             pages_written: 0,
+            changes_schema: false,
             reached: None,
             overtaken: false,
         }
@@ -108,6 +113,11 @@ impl<'f> Assembly<'f> {
     /// Pages written to the file or its log.
     pub fn pages_written(&self) -> u64 {
         self.pages_written
+    }
+
+    /// Whether a state was made visible that has another schema.
+    pub fn changes_schema(&self) -> bool {
+        self.changes_schema
     }
 
     /// The last position that this pull made visible (or found to be there).
@@ -129,7 +139,7 @@ impl<'f> Assembly<'f> {
     }
 
     fn take_page(&mut self, page: PageNo, image: &PageImage) -> Result<Taken> {
-        self.file.size_limit.refuse_beyond(page)?;
+        self.file.size_limit.refuse_beyond(page, self.present_size)?;
         self.received.insert(page);
         self.highest = self.highest.max(page);
         match page {
@@ -149,7 +159,7 @@ impl<'f> Assembly<'f> {
     }
 
     fn take_commit(&mut self, commit: Commit, more: bool) -> Result<Taken> {
-        self.file.size_limit.refuse_beyond(PageNo(commit.size))?;
+        self.file.size_limit.refuse_beyond(PageNo(commit.size), self.present_size)?;
         if commit.size == 0 {
             return Err(Error::new(Kind::Protocol, "the primary sent a commit of no pages"));
         }
@@ -248,6 +258,8 @@ impl<'f> Assembly<'f> {
         })?;
         self.write(&mut draft, spool, commit.size)?;
         self.pages_written += draft.pages_written() + 1;
+        self.changes_schema |=
+            page1::schema_cookie(draft.page_1()) != page1::schema_cookie(&page_1);
         let durable = matches!(self.base, Base::Everything { .. });
         draft.publish(&page_1, commit.size, durable)?;
         let taken = self.settle(commit);

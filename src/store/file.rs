@@ -255,6 +255,17 @@ impl ReplicaFile {
         Ok(self.stamp()?.position)
     }
 
+    /// How many pages readers see now; 0 where that cannot be told without a
+    /// read.
+    pub(super) fn size(&self) -> u32 {
+        if !self.ready.get() {
+            return 0;
+        }
+        let database = self.connection.database_file();
+        let header = database.and_then(|database| WalIndex::new(database).header());
+        header.ok().flatten().map_or(0, |header| header.pages)
+    }
+
     /// Copies the log into the database if it has grown.
     pub fn checkpoint_if_due(&self) -> Result<()> {
         self.checkpoints.run_if_due(&self.connection, &self.patience)

@@ -55,7 +55,7 @@ impl Syncer {
         let timeout = self.file.lock_timeout();
         let (mut file, _) =
             ReplicaFile::open(host, None, Patience { timeout, cancelled: cancelled.clone() })?;
-        file.size_limit = self.file.size_limit.clone();
+        file.size_limit = self.file.size_limit.beside();
         file.schema.publish_unreadable.set(self.file.schema.publish_unreadable.get());
         file.trust_schema(self.file.schema.trusted.get())?;
         Ok(Syncer {
@@ -191,6 +191,7 @@ impl Syncer {
                 return Ok(Outcome::StartOver(overtaken()));
             }
             report.pages_written += apply.pages_written();
+            report.changes_schema = true;
             return Ok(Outcome::Done);
         }
         self.replace(at, options, report)
@@ -217,6 +218,7 @@ impl Syncer {
         let watch = self.watch.as_ref();
         let drained = drain(&mut *feed, &mut assembly, &patience, watch, |_| false);
         report.pages_written += assembly.pages_written();
+        report.changes_schema |= assembly.changes_schema();
         let reached = assembly.reached();
         drop(assembly);
         if drained? == Drained::Overtaken {
