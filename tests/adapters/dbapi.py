@@ -6,11 +6,13 @@ that SQLITE_REPLICA_PATH names.
 
 import asyncio
 import datetime
+import gc
 import itertools
 import json
 import os
 import socket
 import sqlite3
+import subprocess
 import sys
 import tempfile
 import threading
@@ -20,6 +22,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "packages" / "python"), str(ROOT / "tests" / "hosts")]
+if "SEES_NOTHING" in os.environ:
+    # As before Python 3.10, where it does not know of connections.
+    gc.get_referents = lambda *objects: []
 import run as hosts  # noqa: E402  (the folder is no package)
 import sqlite_replica  # noqa: E402
 
@@ -208,6 +213,33 @@ class Statements(WithPrimary):
         self.assertFalse(self.db.in_transaction)
         self.assertEqual(self.db.execute(f"SELECT x FROM log{self.table}").fetchall(), [("a;b",), (2,)])
         self.assert_both_hold("a;b", 2)
+
+    def test_an_open_read_keeps_its_rows_and_nobody_from_the_write(self):
+        db = self.open(isolation_level=None)
+        db.executemany(f"INSERT INTO {self.table}(x) VALUES (?)", [(n,) for n in range(5)])
+        every, sql = [(n,) for n in range(5)], f"SELECT x FROM {self.table} WHERE x < 10 ORDER BY id"
+        # The first time a text is looked at, from the second on it takes the short way.
+        for number in range(3):
+            by_hand, by_connection = db.cursor(), db.execute(sql)
+            by_hand.execute(sql)
+            begun = [by_hand.fetchone(), by_connection.fetchone()]
+            db.execute(f"INSERT INTO {self.table}(x) VALUES (?)", (10 + number,))
+            now = db.execute(f"SELECT count(*) FROM {self.table}").fetchone()
+            self.assertEqual((begun, now), (every[:1] * 2, (6 + number,)))
+            self.assertEqual([cursor.fetchall() for cursor in (by_hand, by_connection)], [every[1:]] * 2)
+            open_cursor = db.execute(sql)
+            open_cursor.fetchone()
+            self.primary.execute(f"UPDATE {self.table} SET id = id + 1000 WHERE x < 10; UPDATE {self.table} SET id = id - 1000 WHERE x < 10")
+            db.sync()
+            self.assertEqual(open_cursor.fetchall(), every[1:])
+
+    @unittest.skipIf(BINDING != "sqlite3", "apsw has no list of its cursors")
+    def test_cursors_are_found_without_the_garbage_collector_too(self):
+        if "SEES_NOTHING" in os.environ:
+            self.skipTest("this is the run of it")
+        test = "Statements.test_an_open_read_keeps_its_rows_and_nobody_from_the_write"
+        done = subprocess.run([sys.executable, __file__, BINDING, test], env={**os.environ, "SEES_NOTHING": "1"}, capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
 
     def test_what_is_temporary_or_attached_stays_here(self):
         db = self.db

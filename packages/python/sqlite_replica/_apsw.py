@@ -6,6 +6,7 @@ without rows too. Only for replicas: an ordinary database needs no apsw.
 """
 
 import sqlite3
+from weakref import WeakSet
 
 import apsw
 
@@ -45,6 +46,7 @@ class Cursor:
         self.row_factory = connection.row_factory
         self.rowcount, self.lastrowid = -1, None
         self._native = connection._native.cursor()
+        connection._cursors.add(self)
         self._ran, self._columns, self._rows = None, None, self._native
 
     def execute(self, sql, parameters=()):
@@ -83,7 +85,6 @@ class Cursor:
             self._rows = iter(list(self._native))
 
     def _local(self, sql, parameters):
-        self.connection._opened(self)
         try:
             try:
                 self._native.execute(sql, parameters)
@@ -197,9 +198,13 @@ class Connection(Replica):
             raise translated(error) from None
         self._native.setbusytimeout(int(timeout * 1000))
         self._wanted_level = isolation_level
+        self._cursors = WeakSet()
 
     def attach(self, sync_url, auth_token, options):
         self._attach(self._native, self._wanted_level, sync_url, auth_token, options)
+
+    def _live_cursors(self):
+        return list(self._cursors)
 
     def _ask(self, sql, *arguments):
         try:

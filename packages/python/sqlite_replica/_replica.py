@@ -1,12 +1,12 @@
 """What a connection is beyond its binding: attached to a primary, with transactions there.
 
 A mixin of the two `Connection` classes. They give `_ask(sql, *arguments)`,
-which returns the first value of a query on the bare connection.
+which returns the first value of a query on the bare connection, and
+`_live_cursors()`.
 """
 
 import json
 import sqlite3
-from weakref import ref
 
 from . import _sql
 from ._library import NO_EXTENSIONS, load
@@ -25,17 +25,13 @@ class Replica:
     _primary = None
     _level = None
     _autocommit = LEGACY_TRANSACTION_CONTROL
-    # Texts that are known to be local reads, none while a transaction is open; the value of each is
-    # `_cursors`, so that a read looks up one thing.
-    _reads = {}
+    # Texts that are known to be local reads, none while a transaction is open: a read looks up this one thing.
+    _reads = frozenset()
 
     def _attach(self, native, level, sync_url, auth_token, options):
         if not hasattr(native, "enable_load_extension"):
             raise RuntimeError(NO_EXTENSIONS)
         load(native)
-        # Weak references to the cursors that read the file, by their ids. A new cursor mostly has the
-        # id of one that is gone; the others that are gone are taken out now and then.
-        self._cursors, self._most_cursors = {}, 64
         self._ask("SELECT replica_attach(?1, ?2, ?3)", sync_url, auth_token, json.dumps(options))
         self._level, self._primary = level, Primary(self._ask, self._transaction_changed, self._settle)
         self._transaction_changed(False)
@@ -43,27 +39,17 @@ class Replica:
     def _settle(self):
         """Cursors that are in the middle of the file take in the rest: as long as they hold
         it, SQLite would go on reading the state from before the write."""
-        open_cursors = [reference() for reference in self._cursors.values()]
-        self._cursors.clear()
-        for cursor in open_cursors:
-            if cursor is not None:
-                cursor._take_in()
-
-    def _opened(self, cursor):
-        self._cursors[id(cursor)] = ref(cursor)
-        if len(self._cursors) > self._most_cursors:
-            for key in [key for key, each in self._cursors.items() if each() is None]:
-                del self._cursors[key]
-            self._most_cursors = 64 + 2 * len(self._cursors)
+        for cursor in self._live_cursors():
+            cursor._take_in()
 
     def _transaction_changed(self, is_open):
-        self._reads, self._has_transaction = {}, is_open
+        self._reads, self._has_transaction = set(), is_open
 
     def _is_read(self, sql):
         if not self._has_transaction:
             if len(self._reads) >= MOST_TEXTS:
                 self._reads.clear()
-            self._reads[sql] = self._cursors
+            self._reads.add(sql)
 
     def _begin_before_write(self, statement):
         """As sqlite3 does it: a write opens a transaction unless isolation_level is None.

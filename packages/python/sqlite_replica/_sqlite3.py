@@ -6,9 +6,11 @@ look at its text. While a cursor holds rows of the primary, it is of its class's
 remote form, whose fetch methods give those.
 """
 
+import gc
+import itertools
 import sqlite3
 from functools import lru_cache
-from weakref import ref
+from weakref import ReferenceType, WeakSet
 
 from . import _sql
 from ._primary import is_unknown_here
@@ -20,25 +22,45 @@ _isolation_level = sqlite3.Connection.isolation_level
 _lastrowid = sqlite3.Cursor.lastrowid
 
 
+def _cursors_of(connection):
+    """All that are alive: sqlite3 itself has weak references to them, and the garbage collector shows those."""
+    lists = [each for each in gc.get_referents(connection) if type(each) is list]
+    return [each() for each in itertools.chain(*lists) if type(each) is ReferenceType and each() is not None]
+
+
+def _shows_cursors():
+    """Not before Python 3.10, where it does not know of connections."""
+    db = sqlite3.connect(":memory:")
+    cursor = db.cursor()
+    found = cursor in _cursors_of(db)
+    db.close()
+    return found
+
+
+_ARE_SHOWN = _shows_cursors()
+
+
 class Cursor(sqlite3.Cursor):
-    # What the primary answered to the last statement, if it was asked: the rows
-    # that are left, how many were changed; and the last rowid that it gave.
-    _answer = None
-    _last_rowid = None
+    # In its remote form, what the primary answered to the last statement: the rows that are left
+    # and how many were changed. Then the last rowid that it gave. Slots make a cursor cheap.
+    __slots__ = ("_answer", "_last_rowid")
+
+    if not _ARE_SHOWN:
+        def __init__(self, connection):
+            super().__init__(connection)
+            connection._noted.add(self)
 
     @property
     def lastrowid(self):
-        return _lastrowid.__get__(self) if self._last_rowid is None else self._last_rowid
+        try:
+            return self._last_rowid
+        except AttributeError:
+            return _lastrowid.__get__(self)
 
     def execute(self, sql, parameters=(), /):
         # The short way of nearly all reads.
-        if self._answer is None:
-            try:
-                self.connection._reads[sql][id(self)] = ref(self)
-            except KeyError:
-                pass
-            else:
-                return _local(self, sql, parameters)
+        if sql in self.connection._reads:
+            return _local(self, sql, parameters)
         return self._execute(sql, parameters)
 
     def _execute(self, sql, parameters):
@@ -56,7 +78,6 @@ class Cursor(sqlite3.Cursor):
         if statement.kind is _sql.PRAGMA and connection._primary.ignores(statement):
             return _local(self, "")
         if not connection._primary.is_remote(statement):
-            connection._opened(self)
             if statement.kind is not _sql.READ or statement.about_replica:
                 return _local(self, sql, parameters)
             try:
@@ -77,14 +98,11 @@ class Cursor(sqlite3.Cursor):
         self._keep(iter(answer.rows), answer.rows_affected if statement.kind is _sql.WRITE else -1)
 
     def _keep(self, rows, count):
-        if self._answer is None:
-            self.__class__ = _remote_form(self.__class__)
+        self.__class__ = _remote_form(self.__class__)
         self._answer = rows, count
 
     def _take_in(self):
         """What is left of a local read, so that SQLite lets go of the file's old state."""
-        if self._answer is not None:
-            return
         factory, self.row_factory = self.row_factory, None
         try:
             rows = self.fetchall()
@@ -96,9 +114,7 @@ class Cursor(sqlite3.Cursor):
             self._keep(iter(rows), -1)
 
     def _forget(self):
-        if self._answer is not None:
-            self._answer = None
-            self.__class__ = self.__class__._local_form
+        """The answer, which only the remote form holds."""
 
     def executemany(self, sql, parameters, /):
         connection = self.connection
@@ -128,6 +144,22 @@ class Cursor(sqlite3.Cursor):
 class _Remote:
     """Mixed into the class of a cursor that holds what the primary answered."""
 
+    __slots__ = ()
+
+    def execute(self, *given, **named):
+        self._forget()
+        return self.execute(*given, **named)
+
+    def _keep(self, rows, count):
+        self._answer = rows, count
+
+    def _take_in(self):
+        pass
+
+    def _forget(self):
+        self.__class__ = self._local_form
+        self._answer = None
+
     rowcount = property(lambda self: self._answer[1])
 
     def fetchone(self):
@@ -153,11 +185,16 @@ class _Remote:
 @lru_cache(maxsize=None)
 def _remote_form(cls):
     """The remote form of Cursor, or of a class that somebody derived from it."""
-    return type(cls.__name__, (_Remote, cls), {"_local_form": cls})
+    return type(cls.__name__, (_Remote, cls), {"_local_form": cls, "__slots__": ()})
 
 
 class Connection(Replica, sqlite3.Connection):
     """A connection whose main database is a replica, once it is attached."""
+
+    if not _ARE_SHOWN:
+        def __init__(self, *given, **named):
+            super().__init__(*given, **named)
+            self._noted = WeakSet()
 
     def attach(self, sync_url, auth_token, options):
         level = _isolation_level.__get__(self)
@@ -168,17 +205,18 @@ class Connection(Replica, sqlite3.Connection):
     def _ask(self, sql, *arguments):
         return _local(sqlite3.Cursor(self), sql, arguments).fetchone()[0]
 
+    def _live_cursors(self):
+        # A reference of our own would have to be made at each read.
+        return [each for each in (_cursors_of(self) if _ARE_SHOWN else self._noted) if isinstance(each, Cursor)]
+
     def cursor(self, factory=Cursor):
         return _cursor(self, factory)
 
     # sqlite3's own would make cursors of its own.
     def execute(self, sql, parameters=(), /):
-        cursor = _cursor(self, Cursor)
-        try:
-            self._reads[sql][id(cursor)] = ref(cursor)
-        except KeyError:
-            return cursor._execute(sql, parameters)
-        return _local(cursor, sql, parameters)
+        if sql in self._reads:
+            return _local(_cursor(self, Cursor), sql, parameters)
+        return _cursor(self, Cursor)._execute(sql, parameters)
 
     def executemany(self, sql, parameters, /):
         return _cursor(self, Cursor).executemany(sql, parameters)
