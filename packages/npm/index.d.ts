@@ -56,30 +56,46 @@ export interface BatchResult {
 export type BatchStatement = string | { sql: string; args?: Value[] | Record<string, Value> };
 export type BatchOptions = string | { mode?: string; raw?: boolean };
 
-export declare class Statement {
+/** What a statement has in the promise form too. */
+export interface AnyStatement {
   readonly source: string;
-  readonly database: Database;
   /** It returns rows. */
   readonly reader: boolean;
+  columns(): Column[];
+  raw(on?: boolean): this;
+  pluck(on?: boolean): this;
+  safeIntegers(on?: boolean): this;
+  /** What its iterators have left: their next row is an error with the code SQLITE_INTERRUPT. */
+  interrupt(): this;
+}
+
+export interface Statement extends AnyStatement {}
+export declare class Statement {
+  readonly database: Database;
   readonly readonly: boolean;
   run(...given: Arguments): RunResult;
   get(...given: Arguments): unknown;
   all(...given: Arguments): unknown[];
   iterate(...given: Arguments): IterableIterator<unknown>;
-  columns(): Column[];
-  raw(on?: boolean): this;
-  pluck(on?: boolean): this;
-  safeIntegers(on?: boolean): this;
-  interrupt(): this;
 }
 
-export declare class Database {
-  constructor(path: string, options?: Options);
+/** What a database has in the promise form too. */
+export interface AnyDatabase {
   readonly name: string;
   readonly memory: boolean;
   readonly readonly: boolean;
   readonly open: boolean;
   readonly inTransaction: boolean;
+  maxWriteReplicationIndex(): number | undefined;
+  defaultSafeIntegers(on?: boolean): this;
+  loadExtension(path: string): this;
+  /** What all iterators have left. */
+  interrupt(): void;
+}
+
+export interface Database extends AnyDatabase {}
+export declare class Database {
+  constructor(path: string, options?: Options);
   prepare(sql: string): Statement;
   exec(sql: string): this;
   pragma(source: string, options?: { simple?: boolean }): unknown;
@@ -88,11 +104,7 @@ export declare class Database {
   /** Pulls what changed on the primary. */
   sync(): Synced;
   syncUntil(frameNo: number): { frame_no: number };
-  maxWriteReplicationIndex(): number | undefined;
-  defaultSafeIntegers(on?: boolean): this;
-  loadExtension(path: string): this;
   function(name: string, options: object, action: (...values: any[]) => unknown): this;
-  interrupt(): void;
   close(): this;
 }
 

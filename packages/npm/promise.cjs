@@ -17,16 +17,16 @@ class Statement {
     return this.#sync.source;
   }
   async run(...given) {
-    return this.#sync.run(...withoutOptions(given));
+    return this.#sync.run(...given);
   }
   async get(...given) {
-    return this.#sync.get(...withoutOptions(given));
+    return this.#sync.get(...given);
   }
   async all(...given) {
-    return this.#sync.all(...withoutOptions(given));
+    return this.#sync.all(...given);
   }
   async iterate(...given) {
-    const rows = this.#sync.iterate(...withoutOptions(given));
+    const rows = this.#sync.iterate(...given);
     return {
       next: () => rows.next(),
       return: () => rows.return?.() ?? { done: true, value: undefined },
@@ -54,14 +54,9 @@ class Statement {
     return this;
   }
   interrupt() {
+    this.#sync.interrupt();
     return this;
   }
-}
-
-// { queryTimeout } may come last; the bindings cannot be interrupted.
-function withoutOptions(given) {
-  const last = given.at(-1);
-  return last !== null && typeof last === "object" && Object.hasOwn(last, "queryTimeout") ? given.slice(0, -1) : given;
 }
 
 class Database {
@@ -81,17 +76,17 @@ class Database {
   async prepare(sql) {
     return new Statement(this.#sync.prepare(sql));
   }
-  async exec(sql) {
-    this.#sync.exec(sql);
+  async exec(sql, options) {
+    this.#sync.exec(sql, options);
   }
   async run(sql, ...given) {
-    return this.#sync.prepare(sql).run(...withoutOptions(given));
+    return this.#sync.prepare(sql).run(...given);
   }
   async get(sql, ...given) {
-    return this.#sync.prepare(sql).get(...withoutOptions(given));
+    return this.#sync.prepare(sql).get(...given);
   }
   async all(sql, ...given) {
-    return this.#sync.prepare(sql).all(...withoutOptions(given));
+    return this.#sync.prepare(sql).all(...given);
   }
   async iterate(sql, ...given) {
     return (await this.prepare(sql)).iterate(...given);
@@ -136,7 +131,9 @@ class Database {
   authorizer(rules) {
     this.#sync.authorizer(rules);
   }
-  interrupt() {}
+  interrupt() {
+    this.#sync.interrupt();
+  }
   close() {
     this.#sync.close();
   }

@@ -1,29 +1,19 @@
-import type { Arguments, BatchOptions, BatchResult, BatchStatement, Column, Options, RunResult, Synced } from "./index.js";
+import type { AnyDatabase, AnyStatement, Arguments, BatchOptions, BatchResult, BatchStatement, Options, RunResult, Synced } from "./index.js";
 
 export { Authorization, SqliteError } from "./index.js";
 export declare function connect(path: string, options?: Options): Promise<Database>;
 
+export interface Statement extends AnyStatement {}
 export declare class Statement {
-  readonly source: string;
-  readonly reader: boolean;
   run(...given: Arguments): Promise<RunResult>;
   get(...given: Arguments): Promise<unknown>;
   all(...given: Arguments): Promise<unknown[]>;
   iterate(...given: Arguments): Promise<IterableIterator<unknown> & AsyncIterable<unknown>>;
-  columns(): Column[];
-  raw(on?: boolean): this;
-  pluck(on?: boolean): this;
-  safeIntegers(on?: boolean): this;
-  interrupt(): this;
 }
 
+export interface Database extends AnyDatabase {}
 export declare class Database {
   constructor(path: string, options?: Options);
-  readonly name: string;
-  readonly memory: boolean;
-  readonly readonly: boolean;
-  readonly open: boolean;
-  readonly inTransaction: boolean;
   prepare(sql: string): Promise<Statement>;
   exec(sql: string): Promise<void>;
   run(sql: string, ...given: Arguments): Promise<RunResult>;
@@ -39,10 +29,6 @@ export declare class Database {
   };
   sync(): Promise<Synced>;
   syncUntil(frameNo: number): Promise<{ frame_no: number }>;
-  maxWriteReplicationIndex(): number | undefined;
-  defaultSafeIntegers(on?: boolean): this;
-  loadExtension(path: string): this;
-  interrupt(): void;
   close(): void;
 }
 export default Database;

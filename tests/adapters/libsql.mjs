@@ -278,6 +278,67 @@ test("sync brings what others wrote", async () => {
   db.close();
 });
 
+test("interrupt() ends what iterators have left, and a time for a query is refused", async () => {
+  const { db, table } = await withTable();
+  const insert = db.prepare(`INSERT INTO ${table}(x) VALUES (?)`);
+  for (const value of [1, 2, 3]) insert.run(value);
+  const interrupted = { name: "SqliteError", code: "SQLITE_INTERRUPT", message: "interrupted" };
+  for (const begin of ["", "BEGIN"]) {
+    if (begin) db.exec(begin);
+    const select = db.prepare(`SELECT x FROM ${table} ORDER BY id`).pluck();
+    const [mine, others] = [select.iterate(), db.prepare(`SELECT id FROM ${table}`).pluck().iterate()];
+    assert.deepEqual([mine.next().value, others.next().value], [1, 1]);
+    select.interrupt();
+    assert.throws(() => mine.next(), interrupted);
+    assert.deepEqual(mine.next(), { done: true, value: undefined });
+    assert.equal(others.next().value, 2);
+    db.interrupt();
+    assert.throws(() => [...others], interrupted);
+    db.interrupt();
+    assert.deepEqual(select.all(), [1, 2, 3]);
+  }
+  db.exec("COMMIT");
+  const refused = { code: "SQLITE_MISUSE", message: /^queryTimeout: .*; leave it out/ };
+  const select = db.prepare(`SELECT x FROM ${table} WHERE id = ?`).pluck();
+  for (const method of ["run", "get", "all", "iterate"]) assert.throws(() => select[method](1, { queryTimeout: 5 }), refused);
+  assert.throws(() => db.exec("SELECT 1", { queryTimeout: 5 }), refused);
+  assert.throws(() => open({ defaultQueryTimeout: 5 }), refused);
+  assert.throws(() => new Database(":memory:", { defaultQueryTimeout: 5 }), refused);
+  assert.equal(select.get(1, { queryTimeout: 0 }), 1);
+  assert.equal(db.prepare("SELECT :queryTimeout").pluck().get({ queryTimeout: 5 }), 5);
+  db.close();
+  const later = await connect(newFile(), { syncUrl: primary.url });
+  await assert.rejects(later.all(`SELECT x FROM ${table}`, { queryTimeout: 5 }), refused);
+  const rows = await later.iterate(`SELECT x FROM ${table}`);
+  later.interrupt();
+  assert.throws(() => rows.next(), interrupted);
+  later.close();
+});
+
+test("a database in memory is a replica too", async () => {
+  const table = `t${number++}`;
+  await primary.execute(`CREATE TABLE ${table}(id INTEGER PRIMARY KEY, x); INSERT INTO ${table}(x) VALUES ('before')`);
+  for (const name of [":memory:", "file::memory:?cache=shared", ""]) {
+    const db = new Database(name, { syncUrl: primary.url });
+    assert.equal(db.memory, true);
+    const select = db.prepare(`SELECT x FROM ${table} ORDER BY id`).pluck();
+    const before = select.all();
+    db.exec("BEGIN");
+    db.prepare(`INSERT INTO ${table}(x) VALUES (?)`).run(name);
+    assert.deepEqual(select.all(), [...before, name]);
+    db.exec("COMMIT");
+    await primary.execute(`INSERT INTO ${table}(x) VALUES ('theirs')`);
+    assert.ok(db.sync().frames_synced > 0);
+    assert.deepEqual(select.all(), (await primary.rows(`SELECT x FROM ${table} ORDER BY id`)).map(([x]) => x));
+    assert.deepEqual(select.all().slice(-2), [name, "theirs"]);
+    db.close();
+  }
+  assert.throws(() => createClient({ url: ":memory:", syncUrl: primary.url }), { code: "URL_INVALID" });
+  const later = await connect(":memory:", { syncUrl: primary.url });
+  assert.equal((await later.get(`SELECT count(*) AS n FROM ${table}`)).n, 7);
+  later.close();
+});
+
 test("the code of the documentation, with a real token", async () => {
   const guarded = await startPrimary({ token: READ_WRITE });
   try {

@@ -8,7 +8,7 @@ const { load } = require("./library.cjs");
 const { Primary } = require("./primary.cjs");
 const { classify } = require("./sql.cjs");
 const { Statement } = require("./statement.cjs");
-const { positioned } = require("./values.cjs");
+const { positioned, refuseQueryTimeout } = require("./values.cjs");
 
 const isInMemory = (path) => /^(?:file:)?:memory:/.test(path) || path === "";
 
@@ -27,7 +27,7 @@ class Database {
   primary = null;
   // As `open`, which asks the binding.
   isOpen = true;
-  // Iterators over the file that have not reached their ends.
+  // Iterators that have not reached their ends.
   reading = new Set();
 
   constructor(path, options = {}) {
@@ -35,6 +35,7 @@ class Database {
     if (options.encryptionKey) {
       throw new SqliteError("a replica is a plain SQLite file: put it on an encrypted disk instead", "SQLITE_MISUSE");
     }
+    refuseQueryTimeout(options.defaultQueryTimeout);
     const open = opener(options.binding);
     this.memory = isInMemory(path);
     this.name = path;
@@ -100,8 +101,9 @@ class Database {
     return new Statement(this, sql, this.#isSafe);
   }
 
-  exec(script) {
+  exec(script, options) {
     this.check();
+    refuseQueryTimeout(options?.queryTimeout);
     if (this.primary === null) {
       if (classify(script).name === "READONLY") this.#execute(script);
       else attempt(() => this.native.exec(script));
@@ -233,7 +235,10 @@ class Database {
   unsafeMode() {
     throw new Error("not implemented");
   }
-  interrupt() {}
+  // What iterators have left. Every other call has ended before its thread can call this.
+  interrupt() {
+    for (const rows of this.reading) rows.interrupt();
+  }
 
   close() {
     if (this.native.open && this.primary?.inTransaction) {

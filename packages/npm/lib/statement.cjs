@@ -1,24 +1,30 @@
 // A prepared statement that runs in the file or on the primary.
 "use strict";
 
-const { attempt, translated } = require("./error.cjs");
+const { SqliteError, attempt, translated } = require("./error.cjs");
 const { CONTROL, classify, parameters } = require("./sql.cjs");
-const { positioned } = require("./values.cjs");
+const { positioned, withoutOptions } = require("./values.cjs");
 
 // Values that every binding takes as they are.
 const isBare = (value) => typeof value === "string" || typeof value === "number" || typeof value === "bigint" || value === null;
 
-// Rows of the file that are fetched one by one. As long as they are, SQLite goes on reading
+// Rows that are fetched one by one. As long as they come from the file, SQLite goes on reading
 // the same state of it: before a write the rest is taken in.
-class LocalRows {
+class Rows {
   #rows;
   #reading;
-  constructor(rows, reading) {
+  #isInterrupted = false;
+  constructor(rows, statement, reading) {
     this.#rows = rows;
+    this.statement = statement;
     this.#reading = reading;
     reading.add(this);
   }
   next() {
+    if (this.#isInterrupted) {
+      this.#isInterrupted = false;
+      throw new SqliteError("interrupted", "SQLITE_INTERRUPT");
+    }
     const step = attempt(() => this.#rows.next());
     if (step.done) this.#reading.delete(this);
     return step;
@@ -31,6 +37,12 @@ class LocalRows {
   takeIn() {
     this.#reading.delete(this);
     this.#rows = [...this.#rows][Symbol.iterator]();
+  }
+  // The next row is an error, and there is none behind it.
+  interrupt() {
+    this.return();
+    this.#rows = [][Symbol.iterator]();
+    this.#isInterrupted = true;
   }
   [Symbol.iterator]() {
     return this;
@@ -129,7 +141,8 @@ class Statement {
     return rows.map((row) => Object.fromEntries(columns.map((name, at) => [name, row[at]])));
   }
 
-  run(...given) {
+  run(...values) {
+    const given = withoutOptions(values, this.source);
     const here = this.#here(given);
     if (here !== null) {
       // better-sqlite3 refuses run() for a statement that returns rows it does not fetch.
@@ -144,34 +157,37 @@ class Statement {
     return { changes: this.readonly ? 0 : changes, lastInsertRowid, duration: 0 };
   }
 
-  get(...given) {
-    if (this.#isShort(given)) {
+  get(...values) {
+    if (this.#isShort(values)) {
       try {
-        return this.#local.get(...given);
+        return this.#local.get(...values);
       } catch (error) {
         throw translated(error);
       }
     }
+    const given = withoutOptions(values, this.source);
     const here = this.#here(given);
     return here !== null ? attempt(() => this.#local.get(...here)) : this.#shape(this.#there(given))[0];
   }
 
-  all(...given) {
-    if (this.#isShort(given)) {
+  all(...values) {
+    if (this.#isShort(values)) {
       try {
-        return this.#local.all(...given);
+        return this.#local.all(...values);
       } catch (error) {
         throw translated(error);
       }
     }
+    const given = withoutOptions(values, this.source);
     const here = this.#here(given);
     return here !== null ? attempt(() => this.#local.all(...here)) : this.#shape(this.#there(given));
   }
 
-  iterate(...given) {
+  iterate(...values) {
+    const given = withoutOptions(values, this.source);
     const here = this.#here(given);
-    if (here === null) return this.#shape(this.#there(given))[Symbol.iterator]();
-    return new LocalRows(attempt(() => this.#local.iterate(...here)), this.#db.reading);
+    const rows = here === null ? this.#shape(this.#there(given))[Symbol.iterator]() : attempt(() => this.#local.iterate(...here));
+    return new Rows(rows, this, this.#db.reading);
   }
 
   columns() {
@@ -202,8 +218,9 @@ class Statement {
     return this;
   }
 
-  // A call of a binding ends before anybody else could interrupt it.
+  // What its iterators have left. Every other call has ended before its thread can call this.
   interrupt() {
+    for (const rows of this.#db.reading) if (rows.statement === this) rows.interrupt();
     return this;
   }
 }

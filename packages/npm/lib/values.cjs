@@ -1,6 +1,7 @@
 // Values on their way: what the caller gives to a statement, and what the extension's JSON gives back.
 "use strict";
 
+const { SqliteError } = require("./error.cjs");
 const { parameters } = require("./sql.cjs");
 
 function storable(value) {
@@ -22,6 +23,20 @@ function storable(value) {
 
 const isPlain = (value) =>
   value !== null && typeof value === "object" && [Object.prototype, null].includes(Object.getPrototypeOf(value));
+
+function refuseQueryTimeout(milliseconds) {
+  if (!milliseconds) return;
+  throw new SqliteError("queryTimeout: a call keeps its thread until SQLite has answered, and neither binding for Node can be " +
+    "interrupted meanwhile; leave it out, or run the query in a worker thread that can be terminated", "SQLITE_MISUSE");
+}
+
+// libsql takes { queryTimeout } behind the values of a statement.
+function withoutOptions(given, sql) {
+  const last = given.at(-1);
+  if (!isPlain(last) || !Object.hasOwn(last, "queryTimeout") || parameters(sql).includes("queryTimeout")) return given;
+  refuseQueryTimeout(last.queryTimeout);
+  return given.slice(0, -1);
+}
 
 // What run(), get() and all() were given, as a list by the parameters' numbers: values and
 // lists of them for the bare ones, an object for those with names.
@@ -77,4 +92,4 @@ function cell(value) {
   return Buffer.from(new Uint8Array(bytes).buffer);
 }
 
-module.exports = { asJson, cell, parse, positioned };
+module.exports = { asJson, cell, parse, positioned, refuseQueryTimeout, withoutOptions };

@@ -12,7 +12,7 @@ import apsw
 
 from . import _sql
 from ._primary import is_unknown_here, positioned
-from ._replica import Replica
+from ._replica import Replica, Rows
 
 _CLASSES = {
     apsw.ConstraintError: sqlite3.IntegrityError, apsw.MismatchError: sqlite3.IntegrityError,
@@ -37,7 +37,7 @@ def translated(error):
     return same
 
 
-class Cursor:
+class Cursor(Rows):
     arraysize = 1
     _is_closed = False
 
@@ -143,19 +143,6 @@ class Cursor:
         self._check()
         connection._run_script(script, lambda part: self.execute(part).fetchall())
         self._show((), [], -1)
-        return self
-
-    def fetchone(self):
-        return next(self, None)
-
-    def fetchall(self):
-        return list(self)
-
-    def fetchmany(self, size=None):
-        size = self.arraysize if size is None else size
-        return [row for _, row in zip(range(size), self)]
-
-    def __iter__(self):
         return self
 
     def __next__(self):

@@ -14,10 +14,11 @@ from weakref import ReferenceType, WeakSet
 
 from . import _sql
 from ._primary import is_unknown_here
-from ._replica import Replica
+from ._replica import Replica, Rows
 
 _local = sqlite3.Cursor.execute
 _cursor = sqlite3.Connection.cursor
+_fetchone = sqlite3.Cursor.fetchone
 _isolation_level = sqlite3.Connection.isolation_level
 _lastrowid = sqlite3.Cursor.lastrowid
 
@@ -141,7 +142,7 @@ class Cursor(sqlite3.Cursor):
         return self
 
 
-class _Remote:
+class _Remote(Rows):
     """Mixed into the class of a cursor that holds what the primary answered."""
 
     __slots__ = ()
@@ -162,22 +163,9 @@ class _Remote:
 
     rowcount = property(lambda self: self._answer[1])
 
-    def fetchone(self):
-        return next(self, None)
-
-    def fetchall(self):
-        return list(self)
-
-    def fetchmany(self, size=None):
-        size = self.arraysize if size is None else size
-        return [row for _, row in zip(range(size), self)]
-
-    def __iter__(self):
-        return self
-
     def __next__(self):
         # Closed cursors and connections are refused by sqlite3.
-        super().fetchone()
+        _fetchone(self)
         row = next(self._answer[0])
         return row if self.row_factory is None else self.row_factory(self, row)
 
