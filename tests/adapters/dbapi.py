@@ -202,6 +202,18 @@ class Statements(WithPrimary):
         with self.assertRaises(sqlite3.ProgrammingError):
             self.db.executemany("SELECT ?", [(1,)])
 
+    def test_blank_texts_and_a_byte_order_mark_are_read_as_sqlite_reads_them(self):
+        for text in ("", ";", " ; ", "-- nothing", "/* ; */;\n"):
+            self.assertEqual(self.db.execute(text).fetchall(), [])
+            self.db.executescript(text)
+        self.db.execute(f"\ufeffINSERT INTO {self.table}(x) VALUES (1)")
+        self.db.executescript(f"\ufeffINSERT INTO {self.table}(x) VALUES (2)")
+        self.assert_both_hold(1, 2)
+        for wrong in (None, 5, {1}):
+            with self.assertRaises(sqlite3.ProgrammingError):
+                self.db.execute(f"INSERT INTO {self.table}(x) VALUES (?)", wrong)
+        self.db.rollback()
+
     def test_a_script_with_a_trigger_and_a_transaction(self):
         self.db.executescript(f"""
             -- a comment; with a semicolon
@@ -240,6 +252,26 @@ class Statements(WithPrimary):
         test = "Statements.test_an_open_read_keeps_its_rows_and_nobody_from_the_write"
         done = subprocess.run([sys.executable, __file__, BINDING, test], env={**os.environ, "SEES_NOTHING": "1"}, capture_output=True, text=True)
         self.assertEqual(done.returncode, 0, done.stderr)
+
+    def test_another_thread_and_a_closed_connection_are_refused(self):
+        db, found = self.db, []
+        uses = (lambda: db.execute("SELECT 1"), lambda: db.execute(f"INSERT INTO {self.table}(x) VALUES (1)"), db.cursor, db.commit,
+                db.sync, lambda: db.total_changes, lambda: db.executescript("SELECT 1"))
+
+        def use_all():
+            for use in uses:
+                try:
+                    found.append(use())
+                except sqlite3.Error as error:
+                    found.append(type(error))
+
+        thread = threading.Thread(target=use_all)
+        thread.start()
+        thread.join()
+        db.close()
+        use_all()
+        self.assertEqual(set(found) - {0}, {sqlite3.ProgrammingError})
+        self.assertEqual(self.primary.rows(f"SELECT x FROM {self.table}"), [])
 
     def test_what_is_temporary_or_attached_stays_here(self):
         db = self.db
@@ -419,6 +451,35 @@ class OnlyWithSqlite3(WithPrimary):
         self.assertEqual((row["i"], row["X"], row.keys()), (1, "v", ["i", "x"]))
         self.db.commit()
         self.assertEqual(self.db.execute(f"SELECT x FROM {self.table}").fetchone()["x"], "v")
+
+    def test_the_primarys_rows_are_converted_as_those_of_the_file(self):
+        moment = datetime.datetime(2020, 1, 2, 3)
+        table, db = f"c{self.table}", self.open(isolation_level=None, detect_types=sqlite3.PARSE_DECLTYPES | sqlite3.PARSE_COLNAMES)
+        for name in ("real", "half"):
+            sqlite3.register_converter(name, lambda found: (name, found))
+            self.addCleanup(sqlite3.converters.pop, name.upper())
+        with warnings.catch_warnings():
+            # What sqlite3 itself registers is deprecated since Python 3.12.
+            warnings.simplefilter("ignore")
+            db.execute(f"CREATE TABLE {table}(at timestamp, d date(9), r real, n integer, t text)")
+            insert = f"INSERT INTO {table} VALUES (?, ?, 2.5, 7, 'x')"
+            db.execute(insert, (moment, moment.date()))
+            for sql in (f"SELECT at, d, r, n, t, at AS 'named [date]', n + 1 AS 'h [half]', NULL AS 'nothing [date]' FROM {table}",
+                        f"SELECT max(at) FROM {table}", f"SELECT at FROM {table} WHERE n = 0"):
+                for text_factory in (str, bytes, lambda text: text.decode() + "!"):
+                    db.text_factory = text_factory
+                    here = db.execute(sql.replace("at AS 'named [date]'", "d AS 'named [date]'")).fetchall()
+                    db.execute("BEGIN")
+                    for _ in range(2):
+                        there = db.execute(sql.replace("at AS 'named [date]'", "d AS 'named [date]'")).fetchall()
+                        self.assertEqual(there, here)
+                    db.execute("ROLLBACK")
+            db.text_factory = str
+            self.assertEqual(here, [])
+            db.execute("BEGIN")
+            db.execute(f"ALTER TABLE {table} ADD COLUMN later date DEFAULT '2021-02-03'")
+            self.assertEqual(db.execute(f"SELECT later, at FROM {table}").fetchall(), [(datetime.date(2021, 2, 3), moment)])
+            db.execute("ROLLBACK")
 
     def test_load_refuses_an_async_connection_and_load_async_takes_it(self):
         class Async:

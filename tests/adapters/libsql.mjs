@@ -315,6 +315,40 @@ test("interrupt() ends what iterators have left, and a time for a query is refus
   later.close();
 });
 
+test("values at the edge go as they are or are refused, one by one and in a batch", async () => {
+  const { db, table } = await withTable();
+  const insert = `INSERT INTO ${table}(x) VALUES (?)`;
+  const empty = Buffer.alloc(0);
+  // node:sqlite makes a NULL of an empty buffer that it has seen before.
+  const given = [Infinity, -Infinity, NaN, undefined, 2n ** 63n - 1n, "half \ud83d", "a\0b", empty, empty];
+  const kinds = [[Infinity, "real"], [-Infinity, "real"], [null, "null"], [null, "null"], [2n ** 63n - 1n, "integer"],
+    ["half \ufffd", "text"], ["a\0b", "text"], [empty, "blob"], [empty, "blob"]];
+  for (const value of given) db.prepare(insert).run(value);
+  for (const value of given) db.batch([{ sql: insert, args: [value] }, { sql: `${insert} RETURNING x`, args: [value] }], "write");
+  // What node:sqlite reads of a text ends at its first NUL.
+  const select = db.prepare(`SELECT CASE WHEN instr(x, char(0)) THEN hex(x) ELSE x END, typeof(x) FROM ${table} ORDER BY id`).raw().safeIntegers();
+  const expected = kinds.map(([value, kind]) => [value === "a\0b" ? "610062" : value, kind]);
+  assert.deepEqual(select.all(), [...expected, ...expected.flatMap((each) => [each, each])]);
+  const before = await primary.rows(`SELECT count(*) FROM ${table}`);
+  for (const value of [2n ** 63n, -(2n ** 63n) - 1n, Symbol("s"), () => 1, new Map(), new Date(0)]) {
+    assert.throws(() => db.prepare(insert).run(value), /too (?:big|large)|can only bind/);
+    assert.throws(() => db.batch([{ sql: insert, args: [1] }, { sql: insert, args: [value] }], "write"), /too big|can only bind/);
+    assert.throws(() => db.prepare(`SELECT ${"?,".repeat(200)}?`).all(...Array(200).fill(1), value), /too (?:big|large)|can only bind/);
+  }
+  assert.deepEqual(await primary.rows(`SELECT count(*) FROM ${table}`), before);
+  db.prepare(`\ufeff${insert}`).run(1);
+  db.exec(`\ufeff${insert.replace("?", "2")}; ${insert.replace("?", "3")}`);
+  for (const nothing of ["", " ; ", "-- nothing"]) {
+    assert.equal(db.exec(nothing), db);
+    assert.throws(() => db.prepare(nothing), { name: "RangeError", message: "The supplied SQL string contains no statements" });
+  }
+  const late = db.transaction(async () => void db.prepare(insert).run("late"));
+  assert.throws(() => late(), { name: "TypeError", message: "Transaction function cannot return a promise" });
+  assert.deepEqual(await primary.rows(`SELECT count(*) FROM ${table}`), [[before[0][0] + 3n]]);
+  assert.throws(() => open({ fileMustExist: true }), { code: "SQLITE_CANTOPEN" });
+  db.close();
+});
+
 test("a database in memory is a replica too", async () => {
   const table = `t${number++}`;
   await primary.execute(`CREATE TABLE ${table}(id INTEGER PRIMARY KEY, x); INSERT INTO ${table}(x) VALUES ('before')`);

@@ -2,6 +2,7 @@
 // Statements of better-sqlite3 are used as they are; node:sqlite's get its ways.
 "use strict";
 
+const { SqliteError } = require("./error.cjs");
 const { builtin } = require("./library.cjs");
 const { parameters } = require("./sql.cjs");
 
@@ -14,7 +15,9 @@ function betterSqlite3() {
 
 function nodeSqlite() {
   const { DatabaseSync } = builtin("node:sqlite");
-  return (path, { timeout, readonly = false }) => {
+  const { existsSync } = builtin("node:fs");
+  return (path, { timeout, readonly = false, fileMustExist = false }) => {
+    if (fileMustExist && !existsSync(path)) throw new SqliteError("unable to open database file", "SQLITE_CANTOPEN");
     const native = new DatabaseSync(path, { allowExtension: true, readOnly: readonly, timeout });
     return new OfNode(native);
   };
@@ -29,7 +32,13 @@ class OfNode {
     return this.native.isTransaction;
   }
   prepare(sql) {
-    return new StatementOfNode(this.native.prepare(sql), sql);
+    const native = this.native.prepare(sql);
+    try {
+      return new StatementOfNode(native, sql);
+    } catch (error) {
+      // Its way to say that there was nothing to prepare.
+      throw error.code === "ERR_INVALID_STATE" ? new RangeError("The supplied SQL string contains no statements") : error;
+    }
   }
   exec(sql) {
     this.native.exec(sql);
@@ -46,6 +55,9 @@ class OfNode {
   }
 }
 
+// Of an empty buffer node:sqlite mostly makes a NULL, but not of no bytes of a longer one.
+const EMPTY = new Uint8Array(new ArrayBuffer(1), 0, 0);
+const isEmptyView = (value) => ArrayBuffer.isView(value) && value.byteLength === 0;
 const owned = (value) => (value instanceof Uint8Array ? Buffer.from(value.buffer) : value);
 
 // A statement of node:sqlite with the modes of better-sqlite3's.
@@ -85,7 +97,8 @@ class StatementOfNode {
     return plain;
   }
   spread(given) {
-    const list = given.length === 1 && Array.isArray(given[0]) ? given[0] : given;
+    let list = given.length === 1 && Array.isArray(given[0]) ? given[0] : given;
+    if (list.some(isEmptyView)) list = list.map((value) => (isEmptyView(value) ? EMPTY : value));
     if (list.length === this.wanted) return list;
     // node:sqlite takes what is missing for NULL.
     if (list.length < this.wanted && !list.some((value) => value !== null && typeof value === "object" && !ArrayBuffer.isView(value))) {

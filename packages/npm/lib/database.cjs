@@ -10,6 +10,7 @@ const { classify } = require("./sql.cjs");
 const { Statement } = require("./statement.cjs");
 const { positioned, refuseQueryTimeout } = require("./values.cjs");
 
+const isInfinite = (value) => value === Infinity || value === -Infinity;
 const isInMemory = (path) => /^(?:file:)?:memory:/.test(path) || path === "";
 
 function attachOptions(options) {
@@ -136,6 +137,7 @@ class Database {
       this.exec(begin);
       try {
         const result = action(...given);
+        if (typeof result?.then === "function") throw new TypeError("Transaction function cannot return a promise");
         this.exec(commit);
         return result;
       } catch (error) {
@@ -154,16 +156,17 @@ class Database {
     if (begin === null || this.inTransaction) return list.map((each) => this.#resultOf(each, raw));
     const pairs = list.map((each) => (typeof each === "string" ? [each] : [each.sql, each.args]));
     if (this.primary !== null && begin !== "BEGIN READONLY" && this.primary.takesTogether(pairs.map(([sql]) => classify(sql)))) {
-      return this.#resultsTogether(pairs, raw);
+      const bound = pairs.map(([sql, args]) => [sql, positioned(sql, args === undefined ? [] : [args])]);
+      // They go as JSON, which has no infinity.
+      if (!bound.some(([, values]) => values.some(isInfinite))) return this.#resultsTogether(bound, raw);
     }
     return withRollback(this, begin, () => list.map((each) => this.#resultOf(each, raw)));
   }
 
-  #resultsTogether(pairs, raw) {
-    const list = pairs.map(([sql, args]) => [sql, positioned(sql, args === undefined ? [] : [args])]);
-    return this.primary.runTogether(list, this.#isSafe).map(({ columns, rows, changes }, at) => {
+  #resultsTogether(bound, raw) {
+    return this.primary.runTogether(bound, this.#isSafe).map(({ columns, rows, changes }, at) => {
       if (columns.length === 0) return { columns, columnTypes: [], rows, rowsAffected: changes };
-      const columnTypes = this.prepare(pairs[at][0]).columns().map(({ type }) => type ?? "");
+      const columnTypes = this.prepare(bound[at][0]).columns().map(({ type }) => type ?? "");
       const shaped = raw ? rows : rows.map((row) => Object.fromEntries(columns.map((name, place) => [name, row[place]])));
       return { columns, columnTypes, rows: shaped, rowsAffected: 0 };
     });

@@ -130,6 +130,8 @@ class Primary {
   // One statement with its arguments: the one place that sends any.
   run(sql, values, safe = false) {
     if (!this.inTransaction) this.#settle();
+    // SQLite takes this mark for a space, and the primary's parser does not.
+    sql = sql.replace(/^\ufeff+/, "");
     const isLong = values.length > MOST_ARGUMENTS;
     const marks = isLong ? ", ?" : values.map(() => ", ?").join("");
     const text = isLong

@@ -41,19 +41,22 @@ function withoutOptions(given, sql) {
 // What run(), get() and all() were given, as a list by the parameters' numbers: values and
 // lists of them for the bare ones, an object for those with names.
 function positioned(sql, given) {
-  const list = given.flatMap((each) => (isPlain(each) || each === undefined ? [] : Array.isArray(each) ? each : [each])).map(storable);
-  const named = given.findLast(isPlain);
   const names = parameters(sql);
-  if (named === undefined) return counted(list, names.length);
+  const named = given.findLast(isPlain);
+  const wanted = named === undefined ? names.length : names.filter((name) => name === null).length;
+  const flat = (values) => values.flatMap((each) => (isPlain(each) ? [] : Array.isArray(each) ? each : [each]));
+  let list = flat(given);
+  // undefined is a NULL, or says that there is nothing.
+  if (list.length > wanted) list = flat(given.filter((each) => each !== undefined));
+  list = counted(list, wanted).map(storable);
+  if (named === undefined) return list;
   let at = 0;
-  const values = names.map((name, number) => {
+  return names.map((name, number) => {
     if (name === null) return list[at++];
     const key = name in named ? name : String(number + 1);
     if (!(key in named)) throw new RangeError(`Missing named parameter "${name}"`);
     return storable(named[key]);
   });
-  counted(list, at);
-  return values;
 }
 
 function counted(list, wanted) {
@@ -76,7 +79,13 @@ function parse(text, safe) {
 // bind them; a bigint is an integer.
 function asJson(values) {
   const one = (value) => {
-    if (typeof value === "bigint") return String(value);
+    if (typeof value === "bigint") {
+      // JSON would make a real of it.
+      if (BigInt.asIntN(64, value) !== value) throw new RangeError("The bound string, buffer, or bigint is too big");
+      return String(value);
+    }
+    // Half a character becomes the mark that the bindings write for it.
+    if (typeof value === "string") return JSON.stringify(value.toWellFormed?.() ?? value);
     if (value === Infinity || value === -Infinity) throw new RangeError("JSON has no infinity, and a batch or more than 126 arguments go as JSON");
     if (typeof value === "number") return Number.isInteger(value) && !/e/.test(value) ? `${value}.0` : JSON.stringify(value);
     return JSON.stringify(Buffer.isBuffer(value) ? { base64: value.toString("base64") } : value);

@@ -6,6 +6,7 @@ without rows too. Only for replicas: an ordinary database needs no apsw.
 """
 
 import sqlite3
+from threading import get_ident
 from weakref import WeakSet
 
 import apsw
@@ -177,7 +178,9 @@ class Connection(Replica):
     NotSupportedError = sqlite3.NotSupportedError
     row_factory = None
 
-    def __init__(self, database, timeout=5.0, isolation_level="DEFERRED", uri=False, **unused):
+    def __init__(self, database, timeout=5.0, detect_types=0, isolation_level="DEFERRED", check_same_thread=True, uri=False, **unused):
+        if detect_types:
+            raise sqlite3.NotSupportedError("detect_types: apsw has no converters; leave it out, or use the binding sqlite3")
         flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE | (apsw.SQLITE_OPEN_URI if uri else 0)
         try:
             self._native = apsw.Connection(database, flags=flags)
@@ -185,6 +188,7 @@ class Connection(Replica):
             raise translated(error) from None
         self._native.setbusytimeout(int(timeout * 1000))
         self._wanted_level = isolation_level
+        self._thread = get_ident() if check_same_thread else None
         self._cursors = WeakSet()
 
     def attach(self, sync_url, auth_token, options):
@@ -194,6 +198,7 @@ class Connection(Replica):
         return list(self._cursors)
 
     def _ask(self, sql, *arguments):
+        self._check()
         try:
             return self._native.execute(sql, arguments).fetchone()[0]
         except apsw.Error as error:
@@ -202,6 +207,9 @@ class Connection(Replica):
     def _check(self):
         if self._native is None:
             raise sqlite3.ProgrammingError("Cannot operate on a closed database.")
+        if self._thread not in (None, get_ident()):
+            raise sqlite3.ProgrammingError("SQLite objects created in a thread can only be used in that same thread. The object was "
+                                           f"created in thread id {self._thread} and this is thread id {get_ident()}.")
 
     def cursor(self, factory=Cursor):
         self._check()
@@ -227,6 +235,7 @@ class Connection(Replica):
 
     @property
     def total_changes(self):
+        self._check()
         return self._native.total_changes() + self._primary.total_changes
 
     @property
@@ -246,6 +255,7 @@ class Connection(Replica):
 
     def close(self):
         if self._native is not None:
+            self._check()
             self._abandon()
             self._native.close(True)
             self._native = None

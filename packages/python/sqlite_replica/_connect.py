@@ -40,7 +40,7 @@ def connect(database, timeout=5.0, detect_types=0, isolation_level="DEFERRED", c
     if sync_url is not None:
         try:
             connection.attach(sync_url, auth_token or None, given)
-            connection._autocommit = autocommit
+            connection._autocommit, connection._detect_types = autocommit, detect_types
         except BaseException:
             connection.close()
             raise

@@ -17,6 +17,8 @@ from . import _sql
 MOST_ARGUMENTS = 126
 # Statements of an executemany() that go in one request.
 MOST_AT_ONCE = 1000
+# Statements whose columns' types are remembered.
+MOST_TYPES = 1024
 # In a transaction these describe what the transaction sees; all other PRAGMAs are about this connection.
 _ABOUT_SCHEMA = {
     "table_info", "table_xinfo", "table_list", "index_list", "index_info", "index_xinfo", "foreign_key_list",
@@ -57,6 +59,8 @@ class Primary:
         self._has_foreign_keys = True
         # Temporary tables and attached files are this connection's own; until there are any, nobody looks for them.
         self._has_local = False
+        # Of statements that were described, under "" the version of the schema that they are of.
+        self._types = {}
 
     def _ask(self, sql, *arguments):
         """Errors in SQLite's words: the binding's user did not call `replica_write`."""
@@ -98,6 +102,8 @@ class Primary:
         if kind == _sql.LOCAL:
             self._has_local = True
             return False
+        if kind == _sql.SCHEMA:
+            self._types = {}
         return not (self._has_local and self._changes_local(statement))
 
     def _changes_local(self, statement):
@@ -174,6 +180,8 @@ class Primary:
         if ";" in sql.rstrip("; \n") and len(self.split(sql)) > 1:
             raise ProgrammingError("You can only execute one statement at a time.")
         self._settle_reads()
+        # SQLite takes this mark for a space, and the primary's parser does not.
+        sql = sql.lstrip("\ufeff")
         arguments = positioned(sql, given)
         function, marks = "replica_write", "".join(f", ?{at + 2}" for at in range(len(arguments)))
         if len(arguments) > MOST_ARGUMENTS:
@@ -255,6 +263,16 @@ class Primary:
     def split(self, script):
         return json.loads(self._bare_ask("SELECT replica_split(?1)", script))
 
+    def declared_types(self, sql):
+        """Of the columns of a statement, as the primary's schema has them; None for an expression."""
+        version = self._bare_ask("PRAGMA main.schema_version")
+        if self._types.get("") != version or len(self._types) > MOST_TYPES:
+            self._types = {"": version}
+        if sql not in self._types:
+            columns = json.loads(self._ask("SELECT replica_describe(?1)", sql))["columns"]
+            self._types[sql] = [column["type"] for column in columns]
+        return self._types[sql]
+
 
 def _in_sqlites_way(text):
     error = OperationalError(text)
@@ -283,6 +301,8 @@ def positioned(sql, given):
     names = _sql.parameters(sql)
     if hasattr(given, "keys"):
         given = [None if name is None else _named(given, name) for name in names]
+    elif not hasattr(given, "__len__") or not hasattr(given, "__getitem__"):
+        raise ProgrammingError("parameters are of unsupported type")
     elif len(given) != len(names):
         raise ProgrammingError(f"Incorrect number of bindings supplied. The current statement uses {len(names)}, "
                                f"and there are {len(given)} supplied.")

@@ -44,6 +44,7 @@ class Replica:
     _primary = None
     _level = None
     _autocommit = LEGACY_TRANSACTION_CONTROL
+    _detect_types = 0
     # Texts that are known to be local reads, none while a transaction is open: a read looks up this one thing.
     _reads = frozenset()
 
@@ -89,6 +90,8 @@ class Replica:
         if self._autocommit == LEGACY_TRANSACTION_CONTROL:
             self.commit()
         parts = self._primary.split(script)
+        if not parts:
+            return
         takes = self._autocommit is not False and self._primary.takes_script([_sql.statement(part) for part in parts])
         if takes and self._primary.run_script(script):
             return

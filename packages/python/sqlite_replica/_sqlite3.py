@@ -8,6 +8,7 @@ remote form, whose fetch methods give those.
 
 import gc
 import itertools
+import re
 import sqlite3
 from functools import lru_cache
 from weakref import ReferenceType, WeakSet
@@ -88,15 +89,16 @@ class Cursor(sqlite3.Cursor):
             except sqlite3.OperationalError as error:
                 if not is_unknown_here(error):
                     raise
-        self._show(statement, connection._primary.run(sql, parameters))
+        self._show(sql, statement, connection._primary.run(sql, parameters))
         return self
 
-    def _show(self, statement, answer):
+    def _show(self, sql, statement, answer):
         # sqlite3 fills in `description` itself, where row factories find it too.
         names = ", ".join(f"NULL AS {_sql.quoted(name)}" for name in answer.columns)
         _local(self, f"SELECT {names} LIMIT 0" if names else "")
         self._last_rowid = self.connection._primary.last_rowid
-        self._keep(iter(answer.rows), answer.rows_affected if statement.kind is _sql.WRITE else -1)
+        rows = self.connection._as_wanted(sql, answer.rows, answer.columns)
+        self._keep(iter(rows), answer.rows_affected if statement.kind is _sql.WRITE else -1)
 
     def _keep(self, rows, count):
         self.__class__ = _remote_form(self.__class__)
@@ -191,7 +193,12 @@ class Connection(Replica, sqlite3.Connection):
         self._attach(self, level, sync_url, auth_token, options)
 
     def _ask(self, sql, *arguments):
-        return _local(sqlite3.Cursor(self), sql, arguments).fetchone()[0]
+        # What the extension tells is not the program's to make something else of.
+        factory, self.text_factory = self.text_factory, str
+        try:
+            return _local(sqlite3.Cursor(self), sql, arguments).fetchone()[0]
+        finally:
+            self.text_factory = factory
 
     def _live_cursors(self):
         # A reference of our own would have to be made at each read.
@@ -211,6 +218,35 @@ class Connection(Replica, sqlite3.Connection):
 
     def executescript(self, script, /):
         return _cursor(self, Cursor).executescript(script)
+
+    def _as_wanted(self, sql, rows, names):
+        """The primary's rows as sqlite3 gives those of a file: by converters and `text_factory`."""
+        if not rows or not (self._detect_types or self.text_factory is not str):
+            return rows
+        columns = [self._converter(name, declared) for name, declared in zip(names, self._declared(sql, names))]
+        return [tuple(convert(cell) for convert, cell in zip(columns, row)) for row in rows]
+
+    def _declared(self, sql, names):
+        if self._detect_types & sqlite3.PARSE_DECLTYPES:
+            return self._primary.declared_types(sql)
+        return [None] * len(names)
+
+    def _converter(self, name, declared):
+        """What is made of a cell of a column."""
+        found = None
+        if self._detect_types & sqlite3.PARSE_COLNAMES and "[" in name:
+            found = sqlite3.converters.get(name.partition("[")[2].partition("]")[0].upper())
+        if found is None and declared:
+            found = sqlite3.converters.get(re.split("[ (]", declared)[0].upper())
+        if found is None:
+            make = self.text_factory
+            return lambda cell: cell if type(cell) is not str or make is str else make(cell.encode())
+        return lambda cell: None if cell is None else found(self._as_bytes(cell))
+
+    def _as_bytes(self, cell):
+        if type(cell) is bytes:
+            return cell
+        return (cell if type(cell) is str else str(self._ask("SELECT CAST(?1 AS TEXT)", cell))).encode()
 
     @property
     def isolation_level(self):
