@@ -4,6 +4,7 @@ The file is read by this process, without the extension.
 """
 
 import os
+import pty
 import re
 import signal
 import sqlite3
@@ -43,9 +44,9 @@ class Follow(unittest.TestCase):
             time.sleep(0.05)
         self.fail(f"{text} is not in {self.said.read_text()}")
 
-    def wait_for(self, sql, expected):
+    def wait_for(self, sql, expected, times=400):
         found = None
-        for _ in range(200):
+        for _ in range(times):
             try:
                 db = sqlite3.connect(self.path)
                 found = db.execute(sql).fetchall()
@@ -67,6 +68,41 @@ class Follow(unittest.TestCase):
             process.send_signal(signal.SIGTERM)
             self.assertEqual(process.wait(20), 0, self.said.read_text())
         self.assertEqual(sqlite3.connect(self.path).execute("PRAGMA integrity_check").fetchall(), [("ok",)])
+
+    def test_it_follows_on_when_the_primary_comes_back(self):
+        with hosts.Primary() as primary:
+            process = self.start(primary.url)
+            self.wait_for("SELECT item FROM orders", [("lantern",)])
+            primary.stop()
+            self.wait_until_said("(")  # The line of state names the error.
+            primary.start()
+            primary.execute("INSERT INTO orders(item) VALUES ('kite')")
+            self.wait_for("SELECT count(*) FROM orders", [(2,)], 1200)
+            process.send_signal(signal.SIGTERM)
+            self.assertEqual(process.wait(20), 0, self.said.read_text())
+
+    def test_a_terminal_sees_a_bar_and_one_line_that_is_written_over(self):
+        with hosts.Primary() as primary:
+            primary.execute("CREATE TABLE large(x); WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000) "
+                            "INSERT INTO large SELECT randomblob(1000) FROM n")
+            terminal, side = pty.openpty()
+            process = subprocess.Popen([*COMMAND, "follow", self.path, primary.url], env=ENVIRONMENT, stdout=side, stderr=side)
+            self.addCleanup(process.kill)
+            os.close(side)
+            said = b""
+            while b"live, frame" not in said:
+                said += os.read(terminal, 65536)
+            process.send_signal(signal.SIGINT)
+            try:
+                while piece := os.read(terminal, 65536):
+                    said += piece
+            except OSError:
+                pass  # The other side is closed.
+            os.close(terminal)
+            self.assertEqual(process.wait(20), 0, said)
+            self.assertRegex(said, rb"\r\x1b\[K\[[#.]{30}\] pull \d+/\d+ frames")
+            self.assertRegex(said, rb"\r\x1b\[K\[#{30}\] \w+ (\d+)/\1 frames")
+            self.assertEqual(said.count(b"\n"), 1, said)
 
     def test_it_waits_for_a_primary_that_is_not_there_yet(self):
         process = self.start("http://127.0.0.1:1", "--interval", "0.1")

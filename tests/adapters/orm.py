@@ -112,7 +112,7 @@ class SQLAlchemy(WithPrimary):
         self.assertEqual(self.primary.rows(f"SELECT name FROM {self.table.name} ORDER BY id"), [("inner",), ("outer",)])
 
     def test_threads_on_one_engine(self):
-        engine = self.sa.create_engine(self.url())
+        engine = self.sa.create_engine(self.url(), pool_pre_ping=True, pool_size=2, max_overflow=0)
         self.addCleanup(engine.dispose)
         self.metadata.create_all(engine)
 
@@ -170,6 +170,19 @@ class SQLAlchemy(WithPrimary):
             await asyncio.gather(*map(one, range(5)))
             with self.assertRaises(self.sa.exc.IntegrityError):
                 await one(0)
+
+            async def endless(begun):
+                async with engine.begin() as connection:
+                    for number in itertools.count():
+                        await connection.execute(self.table.insert(), {"name": f"cancelled{number}"})
+                        begun.set()
+
+            begun = asyncio.Event()
+            task = asyncio.create_task(endless(begun))
+            await begun.wait()
+            task.cancel()
+            with self.assertRaises(asyncio.CancelledError):
+                await task
             async with engine.connect() as connection:
                 rows = (await connection.execute(self.sa.select(self.table.c.name))).all()
             await engine.dispose()
@@ -235,8 +248,15 @@ class Django(WithPrimary):
             User.objects.bulk_create(User(username=f"many{number}") for number in range(200))
             with transaction.atomic():
                 User.objects.filter(username="many7").update(email="seven@example.org")
+            with self.assertRaises(IntegrityError), transaction.atomic():
+                User.objects.create_user("inner")
+                User.objects.create_user("ada")
         self.assertEqual(self.primary.rows("SELECT count(*) FROM auth_user"), [(201,)])
         self.assertEqual(User.objects.get(email="seven@example.org").username, "many7")
+        self.assertFalse(User.objects.filter(username="inner").exists())
+        with transaction.atomic():
+            inside = User.objects.values_list("date_joined", "is_active").get(username="ada")
+        self.assertEqual(inside, (user.date_joined, True))
         self.assertEqual(User.objects.filter(username__regex=r"^many1\d$").count(), 10)
         self.assertEqual(User.objects.filter(date_joined__year__gte=2000).count(), 201)
 

@@ -266,6 +266,9 @@ class Primary:
             try:
                 return self.ask({"type": "sequence", "sql": sql})
             except OSError:
+                # Somebody else took the port in the meantime, or left it just now.
+                if self.process.poll() is not None:
+                    self.start()
                 time.sleep(0.05)
         sys.exit("sqld does not answer:\n" + Path(self.folder, "log").read_text())
 
