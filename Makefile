@@ -36,7 +36,7 @@ export SQLD   := $(TOOLS)/sqld
 export TURSODB
 export PYTHON := $(TOOLS)/venv/bin/python
 
-.PHONY: build help demo primary test test-hosts test-suites test-versions soak dist test-dist cross test-cross check bench bench-plot symbols env clean distclean
+.PHONY: build help demo primary test test-hosts test-suites test-versions soak dist test-dist cross test-cross check bench bench-plot session symbols env clean distclean
 
 build: $(EXTENSION) ## build dist/replica.so (release); the default
 	@echo "$(EXTENSION) is up to date; 'make help' lists the other targets"
@@ -96,6 +96,9 @@ bench: $(EXTENSION) $(SQLD) $(TURSODB) $(PEERS) ## beside libsql's client: times
 
 bench-plot: ## draw benches/bench.svg from the last `make bench`
 	$(PYTHON) benches/plot.py
+
+session: $(EXTENSION) $(SQLD) $(SHELL_OK) ## draw docs/session.svg: the README's first session, from a real run
+	@$(PYTHON) tests/record.py $(EXTENSION) docs/session.svg
 
 symbols: $(EXTENSION) ## prove that the library exports its entry points and contains no SQLite
 	@tests/symbols.sh $(EXTENSION)

@@ -122,6 +122,20 @@ fn every_page_is_tested_and_every_link_leads_somewhere() {
     }
 }
 
+/// The terminal at the top of the README shows what its first session types.
+#[test]
+fn the_picture_of_the_session_is_that_of_the_readme() {
+    let picture = include_str!("../docs/session.svg").replace("&gt;", ">").replace("</tspan>", "");
+    let readme = include_str!("../README.md");
+    let session = readme.split("```console\n$ sqlite3 app.db\n").nth(1).expect("a session");
+    let typed = session.split("```").next().expect("its end").lines();
+    let typed: Vec<&str> = typed.filter_map(|line| line.strip_prefix("sqlite> ")).collect();
+    assert!(typed.len() > 5);
+    for line in typed {
+        assert!(picture.contains(&format!(">{line}")), "`make session` draws it anew: {line}");
+    }
+}
+
 /// The reference's table of functions names what loading adds, and nothing else.
 #[test]
 fn the_function_table_of_the_reference_is_what_loading_adds() {

@@ -236,6 +236,8 @@ HOSTS = {function.__name__: function for function in (
 class Primary:
     """A real sqld with one table, killed at the end."""
 
+    TABLE = "CREATE TABLE orders(id INTEGER PRIMARY KEY, item TEXT UNIQUE); INSERT INTO orders VALUES (7, 'lantern')"
+
     def __init__(self, *flags, token=None):
         self.flags, self.token = flags, token
 
@@ -246,8 +248,7 @@ class Primary:
             self.address = f"127.0.0.1:{free.getsockname()[1]}"
         self.url = f"http://{self.address}"
         self.start()
-        self.execute("CREATE TABLE orders(id INTEGER PRIMARY KEY, item TEXT UNIQUE);"
-                     "INSERT INTO orders VALUES (7, 'lantern')")
+        self.execute(self.TABLE)
         return self
 
     def start(self):
