@@ -156,7 +156,7 @@ fn what_cannot_be_sent_is_refused_by_its_row() {
     let (sqld, _folder, _db, mut shell) = staged();
     let frame_no = sqld.frame_no();
     for (call, error) in [
-        ("replica_batch()", "the SQL text is missing"),
+        ("replica_batch()", "the SQL text is missing; write replica_batch(sql, arg ...)"),
         ("replica_batch(NULL, i)", "sql must be a text, not NULL"),
         ("replica_batch('')", "row 1: there is no statement in the SQL text"),
         ("replica_batch('-- ' || i)", "row 1: there is no statement in the SQL text"),
@@ -166,15 +166,15 @@ fn what_cannot_be_sent_is_refused_by_its_row() {
         ),
         (
             "replica_batch('SELECT ?', i, v)",
-            "row 1: the statement has 1 parameter and the call gives 2 arguments",
+            "row 1: the statement has 1 parameter and the call gives 2 arguments; one belongs to each parameter",
         ),
         (
             "replica_batch(CASE i WHEN 3 THEN 'SELECT ?3' ELSE 'SELECT ?, ?' END, i, v)",
-            "row 3: the statement has 3 parameters and the call gives 2 arguments",
+            "row 3: the statement has 3 parameters and the call gives 2 arguments; one belongs to each parameter",
         ),
         (
             "replica_batch(CASE i WHEN 2 THEN 'COMMIT' ELSE 'SELECT 1' END)",
-            "row 2: COMMIT cannot stand here: the statements are one transaction already",
+            "row 2: COMMIT cannot stand here: the statements are one transaction already; leave it out",
         ),
     ] {
         let found = shell.error(&format!("SELECT {call} FROM staging WHERE i < 5"));

@@ -122,6 +122,36 @@ fn every_page_is_tested_and_every_link_leads_somewhere() {
     }
 }
 
+/// What `openssl` makes of the first block of the page is what sqld wants.
+#[test]
+fn the_key_and_the_token_of_the_operating_page_open_a_primary() {
+    if Command::new("openssl").arg("version").output().is_err() {
+        println!("skipped: openssl is not installed");
+        return;
+    }
+    let page = std::fs::read_to_string("docs/operating.md").unwrap();
+    let block = blocks(&page).into_iter().find(|block| block.language == "sh").expect("a block");
+    let (folder, db) = empty_place();
+    let made = Command::new("bash")
+        .args(["-ec", &block.text])
+        .current_dir(&folder)
+        .output()
+        .expect("bash starts");
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).expect(name);
+    let (key, token) = (read("key.pub"), read("token"));
+    let sqld = Sqld::with_key(&key, token.trim());
+    sqld.execute("CREATE TABLE t(x)");
+    let attach =
+        |token: &str| format!("SELECT replica_attach('{}', {token}) ->> 'state'", sqld.url());
+    let mut shell = Shell::loaded(&db);
+    let refused = shell.error(&attach("NULL"));
+    assert!(refused.contains("wants a token"), "{refused}");
+    assert_eq!(shell.run(&attach(&quoted(token.trim()))), "idle");
+    let write = shell.run("SELECT replica_write('INSERT INTO t VALUES (1)') ->> 'synced'");
+    assert_eq!(write, "1");
+}
+
 /// The terminal at the top of the README shows what its first session types.
 #[test]
 fn the_picture_of_the_session_is_that_of_the_readme() {
@@ -203,7 +233,7 @@ fn the_errors_of_the_troubleshooting_page_exist() {
         }
     }
     // SQLite's own, the shell's and Python's.
-    known += "the primary ended the transaction: Transaction timed out: it was open for more than 5 s attempt to write a readonly database replica_open_transaction: not authorized malformed database schema ( ) - no such function: vector_ too many arguments on function replica_write no such function: replica_attach no such function: replica_query \
+    known += "the primary ended the transaction: Transaction timed out: it was open for more than 5 s attempt to write a readonly database replica_open_transaction: not authorized malformed database schema ( ) - no such function: vector_ too many arguments on function replica_write no such table: replica_ no such function: replica_attach no such function: replica_query \
               has no attribute 'enable_load_extension' cannot open shared object file \
               no such module: replica_status unsupported file format unsafe use of near \">>\": syntax error version `GLIBC_2.34' not found";
     let page = std::fs::read_to_string("docs/troubleshooting.md").unwrap();

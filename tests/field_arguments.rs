@@ -84,7 +84,10 @@ fn arguments_are_given_by_name() {
         ("{\"a\": 1}", "there is no argument for the parameter :b"),
         ("{\"a\": 1, \"b\": 1, \"x\": 1}", "there is no parameter for the argument \"x\""),
         ("7", "args must be a JSON array"),
-        ("[1]", "the statement has 2 parameters and the call gives 1 argument"),
+        (
+            "[1]",
+            "the statement has 2 parameters and the call gives 1 argument; one belongs to each parameter",
+        ),
         ("[[1], 2]", "args[0]: an argument is neither"),
         ("nonsense", "args is not valid JSON"),
     ] {

@@ -80,7 +80,7 @@ def record(library, folder, url):
         said = shell.ask(line.replace("http://127.0.0.1:8080", url))
         steps.append((("sqlite> ", line), said))
     shell.close()
-    plain = "SELECT count(*) FROM orders; INSERT INTO orders(item) VALUES ('stray')"
+    plain = "SELECT item FROM orders WHERE id = 7; INSERT INTO orders(item) VALUES ('stray')"
     done = subprocess.run(["sqlite3", "-init", "/dev/null", "app.db", plain], cwd=folder, text=True,
                           capture_output=True)
     steps.append((("$ ", f'sqlite3 app.db "{plain}"'), [*done.stdout.splitlines(), *done.stderr.splitlines()]))

@@ -309,7 +309,7 @@ fn queries_on_the_primary_join_with_local_tables() {
         ("replica_query('SELECT 1; SELECT 2')", "only one statement can be queried"),
         (
             "replica_query('SELECT ?')",
-            "the statement has 1 parameter and the call gives 0 arguments",
+            "the statement has 1 parameter and the call gives 0 arguments; one belongs to each parameter",
         ),
         ("replica_query('SELECT ?', '{}')", "there is no argument for the parameter ?1"),
         ("replica_query('SELECT ?', 5)", "args must be a JSON array, such as json_array(1, 'a')"),
@@ -328,7 +328,7 @@ fn queries_on_the_primary_join_with_local_tables() {
         ),
         (
             "replica_query('COMMIT')",
-            "COMMIT cannot stand here: the statements are one transaction already",
+            "COMMIT cannot stand here: the statements are one transaction already; leave it out",
         ),
     ] {
         let found = shell.error(&format!("SELECT * FROM {query}"));

@@ -47,19 +47,19 @@ fn a_wrong_number_of_arguments_is_refused_before_anything_is_sent() {
     for (call, error) in [
         (
             "'INSERT INTO t VALUES (?)'",
-            "the statement has 1 parameter and the call gives 0 arguments",
+            "the statement has 1 parameter and the call gives 0 arguments; one belongs to each parameter",
         ),
         (
             "'INSERT INTO t VALUES (?)', 1, 2",
-            "the statement has 1 parameter and the call gives 2 arguments",
+            "the statement has 1 parameter and the call gives 2 arguments; one belongs to each parameter",
         ),
         (
             "'INSERT INTO t VALUES (:a, :a)', 1, 2",
-            "the statement has 1 parameter and the call gives 2 arguments",
+            "the statement has 1 parameter and the call gives 2 arguments; one belongs to each parameter",
         ),
         (
             "'INSERT INTO t VALUES (''?'')', 1",
-            "the statement has 0 parameters and the call gives 1 argument",
+            "the statement has 0 parameters and the call gives 1 argument; one belongs to each parameter",
         ),
         (
             "'SELECT 1; SELECT ?'",

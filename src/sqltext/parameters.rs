@@ -150,7 +150,7 @@ pub fn check_count(parameters: usize, args: usize) -> Result<()> {
     }
     let number = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
     Err(bad(format!(
-        "the statement has {} and the call gives {}",
+        "the statement has {} and the call gives {}; one belongs to each parameter",
         number(parameters, "parameter"),
         number(args, "argument")
     )))

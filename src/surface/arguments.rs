@@ -52,8 +52,11 @@ fn frame_no(argument: &Argument) -> Result<u64> {
     };
     match whole {
         Some(number) if number >= 0 => Ok(number.unsigned_abs()),
-        Some(_) => Err(bad("frame_no must not be negative".to_owned())),
-        None => Err(bad(format!("frame_no must be an integer, not {}", type_name(argument)))),
+        Some(_) => Err(bad("position must not be a negative number".to_owned())),
+        None => Err(bad(format!(
+            "position must be the text of that name in a result, or a frame number, not {}",
+            type_name(argument)
+        ))),
     }
 }
 
@@ -73,7 +76,7 @@ pub fn awaited(argument: &Argument) -> Result<Awaited> {
 }
 
 /// A time of at most a year; None for NULL.
-pub fn seconds(argument: &Argument) -> Result<Option<Duration>> {
+pub fn seconds(name: &str, argument: &Argument) -> Result<Option<Duration>> {
     let seconds = match argument {
         Argument::Null => return Ok(None),
         Argument::Integer(seconds) => *seconds as f64,
@@ -81,14 +84,14 @@ pub fn seconds(argument: &Argument) -> Result<Option<Duration>> {
         Argument::Text(bytes) => std::str::from_utf8(bytes)
             .ok()
             .and_then(|text| text.parse().ok())
-            .ok_or_else(|| bad("timeout must be a number of seconds, not a text".to_owned()))?,
+            .ok_or_else(|| bad(format!("{name} must be a number of seconds, not a text")))?,
         other => {
-            let text = format!("timeout must be a number of seconds, not {}", type_name(other));
+            let text = format!("{name} must be a number of seconds, not {}", type_name(other));
             return Err(bad(text));
         }
     };
     if !(0.0..=31_536_000.0).contains(&seconds) {
-        return Err(bad(format!("timeout must be between 0 and 31536000 seconds, not {seconds}")));
+        return Err(bad(format!("{name} must be between 0 and 31536000 seconds, not {seconds}")));
     }
     Ok(Some(Duration::from_secs_f64(seconds)))
 }

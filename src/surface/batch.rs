@@ -35,7 +35,10 @@ impl BatchOfRows {
             self.connection.permit(Effect::Writes)?;
         }
         let Some((sql, args)) = arguments.split_first() else {
-            return Err(Error::new(Kind::BadArgument, "the SQL text is missing"));
+            return Err(Error::new(
+                Kind::BadArgument,
+                format!("the SQL text is missing; write {}(sql, arg ...)", self.name()),
+            ));
         };
         let sql = text("sql", sql)?;
         let args =

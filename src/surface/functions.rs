@@ -297,7 +297,10 @@ fn sync(connection: &Connection, args: &[Argument]) -> Result<Output> {
 /// `replica_write(sql [, arg ...])`: JSON, the result of each statement.
 fn write(connection: &Connection, args: &[Argument]) -> Result<Output> {
     let Some((sql, args)) = args.split_first() else {
-        return Err(Error::new(Kind::BadArgument, "the SQL text is missing"));
+        return Err(Error::new(
+            Kind::BadArgument,
+            "the SQL text is missing; write replica_write(sql [, arg ...])",
+        ));
     };
     let sql = text("sql", sql)?;
     let args = Arguments::Listed(values(args)?);
@@ -432,7 +435,7 @@ fn untie_if_over(connection: &Connection) {
 /// `replica_wait(frame_no or position [, timeout_s])`: the last frame that the file holds.
 fn wait(connection: &Connection, args: &[Argument]) -> Result<Output> {
     let wanted = awaited(&args[0])?;
-    let timeout = args.get(1).map(seconds).transpose()?.flatten();
+    let timeout = args.get(1).map(|timeout| seconds("timeout", timeout)).transpose()?.flatten();
     let at = connection.with_replica(|replica| replica.wait(wanted, timeout))?;
     Ok(i64::try_from(at).ok().into())
 }

@@ -156,7 +156,8 @@ fn report(
     path: Option<&Argument>,
     max_age: Option<&Argument>,
 ) -> Result<Report> {
-    let max_age: Option<Duration> = max_age.map(seconds).transpose()?.flatten();
+    let max_age: Option<Duration> =
+        max_age.map(|age| seconds("max_age_s", age)).transpose()?.flatten();
     let path = match optional_text("path", path)? {
         Some(path) => {
             // Who may not attach may not look at other files either.

@@ -51,11 +51,16 @@ impl Sqld {
 
     /// A server that wants a token (`tokens.rs` has some).
     pub fn with_tokens() -> Sqld {
+        Sqld::with_key(super::tokens::PUBLIC_KEY, super::tokens::READ_WRITE)
+    }
+
+    /// One that wants a token that this public key confirms, as `token`.
+    pub fn with_key(public_key: &str, token: &str) -> Sqld {
         let mut sqld = Sqld::new(&[]);
         let key = sqld.folder.path().join("key");
-        std::fs::write(&key, super::tokens::PUBLIC_KEY).expect("a writable folder");
+        std::fs::write(&key, public_key).expect("a writable folder");
         sqld.args.push(format!("--auth-jwt-key-file={}", key.display()));
-        sqld.token = Some(super::tokens::READ_WRITE.to_owned());
+        sqld.token = Some(token.to_owned());
         sqld.resume();
         sqld
     }

@@ -1,4 +1,4 @@
-// Node's own node:sqlite (22.13 or newer): story LIBRARY URL DATABASE
+// node:sqlite, of Node 22.13 or newer and of Deno: story LIBRARY URL DATABASE
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 
@@ -18,7 +18,7 @@ function write(db, sql, ...args) {
 }
 
 let db = openReplica(database);
-console.log("step: load", db.prepare("SELECT replica_version() AS v").get().v, process.version);
+console.log("step: load", db.prepare("SELECT replica_version() AS v").get().v, globalThis.Deno ? `Deno ${Deno.version.deno}` : process.version);
 console.log("step: attach", db.prepare("SELECT frame_no FROM replica_status").get().frame_no);
 
 assert.equal(db.prepare("SELECT item FROM orders WHERE id = ?").get(7).item, "lantern");

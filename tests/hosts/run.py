@@ -168,6 +168,19 @@ def node_builtin(setup):
     return [node, "--no-warnings", node_script(folder, "node_builtin.mjs")]
 
 
+def runtime(setup, name):
+    """Another runtime for JavaScript, from npm."""
+    return setup.node_modules(HERE / "runtimes.json", "runtimes") / "node_modules" / ".bin" / name
+
+
+def deno(setup):
+    return [runtime(setup, "deno"), "run", "-A", *story("node_builtin.mjs")]
+
+
+def bun(setup):
+    return [runtime(setup, "bun"), "run", *story("bun.mjs")]
+
+
 def node_workers(setup):
     folder = setup.node_modules(HERE / "workers.json", "workers")
     node = folder / "node_modules" / "node" / "bin" / "node"
@@ -229,7 +242,7 @@ def rust(setup):
 
 
 HOSTS = {function.__name__: function for function in (
-    shell, python_stdlib, python_apsw, python_sqlalchemy, python_django, node_better_sqlite3, node_builtin, node_workers,
+    shell, python_stdlib, python_apsw, python_sqlalchemy, python_django, node_better_sqlite3, node_builtin, node_workers, deno, bun,
     php, ruby, perl, tcl, go, java, r, rust)}
 
 

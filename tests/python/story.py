@@ -25,7 +25,7 @@ frame_no = written["frame_no"]
 for same in (frame_no, float(frame_no), str(frame_no)):
     assert value(db, "SELECT replica_wait(?, '1')", same) >= frame_no
 for bad in (0.5, 2.0**60, "soon", "", None):
-    raises(apsw.SQLError, "frame_no must be an integer", value, db, "SELECT replica_wait(?)", bad)
+    raises(apsw.SQLError, "position must be the text of that name in a result, or a frame number", value, db, "SELECT replica_wait(?)", bad)
 
 # Values of every type go there and come back as they were.
 report(db, "SELECT replica_write('CREATE TABLE v(i INTEGER PRIMARY KEY, x)')")

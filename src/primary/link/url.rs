@@ -62,9 +62,9 @@ impl Endpoint {
                 "it has a control character"
             }));
         }
-        let (scheme, rest) = url
-            .split_once("://")
-            .ok_or_else(|| bad("it does not begin with libsql://, https:// or http://"))?;
+        let (scheme, rest) = url.split_once("://").ok_or_else(|| {
+            bad("it does not begin with libsql://, https:// or http://, as http://127.0.0.1:8080")
+        })?;
         let known = SCHEMES.into_iter().find(|(name, _)| scheme.eq_ignore_ascii_case(name));
         let (_, scheme) = known
             .ok_or_else(|| bad("its scheme is none of libsql, turso, https, wss, http and ws"))?;

@@ -231,7 +231,10 @@ pub(super) fn refuse_transaction_words(stmts: &[Stmt<'_>], layout: &Layout) -> R
                          replica_commit() or replica_rollback()"
                     )
                 } else {
-                    format!("{word} cannot stand here: the statements are one transaction already")
+                    format!(
+                        "{word} cannot stand here: the statements are one transaction already; \
+                         leave it out"
+                    )
                 };
                 let error = Error::new(Kind::BadArgument, text);
                 return Err(layout.name(layout.first + index, error));

@@ -1,6 +1,6 @@
 """Orders over HTTP: Django and gunicorn on a replica, in one file.
 
-    pip install django gunicorn sqlite-replica
+    pip install django gunicorn dist/sqlite_replica-*.whl
     REPLICA_URL=http://127.0.0.1:8080 gunicorn -c gunicorn_conf.py django_app:app
 """
 

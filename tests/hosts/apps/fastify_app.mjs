@@ -1,6 +1,6 @@
 // Orders over HTTP: Fastify and better-sqlite3 on a replica.
 //
-//   npm install fastify better-sqlite3 sqlite-replica
+//   npm install fastify better-sqlite3 ./dist/sqlite-replica-*.tgz
 //   REPLICA_URL=http://127.0.0.1:8080 node fastify_app.mjs
 //
 // Reads are local and fast, so the event loop makes them. A write waits for the

@@ -1,6 +1,6 @@
 """Orders over HTTP: Flask, SQLAlchemy and gunicorn on a replica.
 
-    pip install flask gunicorn sqlalchemy sqlite-replica
+    pip install flask gunicorn sqlalchemy dist/sqlite_replica-*.whl
     REPLICA_URL=http://127.0.0.1:8080 gunicorn -c gunicorn_conf.py flask_app:app
 """
 
