@@ -127,11 +127,11 @@ impl Primary {
         self.link.set_token(token);
     }
 
-    /// The way up. What a pull needs may be out of order without being in the
-    /// way of a write.
+    /// The way up. What a pull needs may be out of order or forbidden without
+    /// being in the way of a write.
     pub fn sql(&self, patience: &Patience) -> Result<Arc<Sql>> {
         let row = match self.row(patience) {
-            Err(error) if error.kind() == Kind::Unavailable => WITHOUT_ANY,
+            Err(error) if matches!(error.kind(), Kind::Unavailable | Kind::Auth) => WITHOUT_ANY,
             row => row?,
         };
         Ok(self.spoken[row].sql.clone())

@@ -2,9 +2,9 @@
 //! means when no answer comes.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::dialect::Dialect;
+use super::dialect::{Dialect, Route};
 use super::effect::IfUnanswered;
 use super::exchange::{Came, Pipeline};
 use crate::error::{Error, Kind, Result};
@@ -31,8 +31,6 @@ pub struct Sql {
     pub(super) dialect: &'static Dialect,
     /// Which of the dialect's routes the server has not turned away.
     route: AtomicUsize,
-    /// Streams last until they are closed.
-    keeps_streams: AtomicBool,
 }
 
 /// The stream that a request belongs to.
@@ -46,8 +44,7 @@ pub(super) struct Stream<'a> {
 
 impl Sql {
     pub(in crate::primary) fn new(link: Arc<Link>, dialect: &'static Dialect) -> Sql {
-        let keeps_streams = AtomicBool::new(dialect.has_streams);
-        Sql { link, dialect, route: AtomicUsize::new(0), keeps_streams }
+        Sql { link, dialect, route: AtomicUsize::new(0) }
     }
 
     /// Runs the statements; several run as one atomic transaction, and an
@@ -82,7 +79,7 @@ impl Sql {
     pub fn sequence(&self, statements: &[Statement], patience: &Patience) -> Result<Executed> {
         let unknown = IfUnanswered::Unknown;
         let answer = self.alone(Request::Sequence(statements), true, unknown, patience)?;
-        let stays_open = self.dialect.has_streams && answer.in_transaction == Some(true);
+        let stays_open = self.route().is_complete && answer.in_transaction == Some(true);
         if stays_open && matches!(answer.results.first(), Some(Ok(_))) {
             let text = "the script leaves a transaction open, which was undone: nothing since its \
                         BEGIN took effect; end it with COMMIT";
@@ -93,10 +90,6 @@ impl Sql {
 
     /// Says what a statement is, without running it.
     pub fn describe(&self, sql: &str, patience: &Patience) -> Result<Description> {
-        if !self.dialect.describes {
-            let text = format!("{} does not describe statements", self.dialect.protocol);
-            return Err(Error::new(Kind::Misuse, text));
-        }
         let answer = self.alone(Request::Describe(sql), false, IfUnanswered::Harmless, patience)?;
         first(answer)?.description.ok_or_else(is_empty)
     }
@@ -117,7 +110,7 @@ impl Sql {
         let Some(word @ ("BEGIN" | "SAVEPOINT")) = transaction_word(&statement.sql) else {
             return Ok(());
         };
-        let remedy = match self.dialect.has_streams {
+        let remedy = match self.route().is_complete {
             true => "; call replica_begin()".to_owned(),
             false => format!(
                 ", and {} has no longer ones; write the statements as one script",
@@ -150,19 +143,9 @@ impl Sql {
         patience: &Patience,
     ) -> Result<hrana::Answer> {
         let head = (ask_head && self.dialect.numbers_frames).then_some(Request::Head);
-        // Turso's own server refuses a request that closes, and needs none; one
-        // that has given a baton once keeps streams open until they are closed.
-        let closes = self.keeps_streams.load(Ordering::Relaxed);
-        let close = closes.then_some(Request::Close);
-        let requests: Vec<_> = [Some(work), head, close].into_iter().flatten().collect();
-        let answer = self.pipeline(Stream::default(), &requests, if_unanswered, patience)?;
-        if let (Some(baton), false) = (&answer.baton, closes) {
-            self.keeps_streams.store(true, Ordering::Relaxed);
-            // It would end by itself, later.
-            let stream = Stream { baton: Some(baton), base_url: None };
-            let _ = self.pipeline(stream, &[Request::Close], IfUnanswered::Harmless, patience);
-        }
-        Ok(answer)
+        let requests: Vec<_> =
+            [Some(work), head, Some(Request::Close)].into_iter().flatten().collect();
+        self.pipeline(Stream::default(), &requests, if_unanswered, patience)
     }
 
     fn executed(&self, answer: hrana::Answer, if_unanswered: IfUnanswered) -> Result<Executed> {
@@ -173,10 +156,15 @@ impl Sql {
     }
 
     pub(super) fn counted(&self, results: Vec<StatementResult>) -> Vec<StatementResult> {
-        match self.dialect.always_counts {
+        match self.route().is_complete {
             true => results,
             false => results.into_iter().map(as_counted).collect(),
         }
+    }
+
+    /// The first route that the server has not turned away.
+    fn route(&self) -> &'static Route {
+        &self.dialect.routes[self.route.load(Ordering::Relaxed)]
     }
 
     /// One pipeline request, by the first route that the server knows.
@@ -188,21 +176,50 @@ impl Sql {
         patience: &Patience,
     ) -> Result<hrana::Answer> {
         let Dialect { server, routes, .. } = *self.dialect;
-        let mut route = self.route.load(Ordering::Relaxed);
+        let mut at = self.route.load(Ordering::Relaxed);
         loop {
-            let (encoding, path) = routes[route];
+            let Route { encoding, path, is_complete } = routes[at];
+            let requests = match is_complete {
+                true => requests,
+                false => self.without_streams(requests)?,
+            };
             let path = format!("{}{path}", stream.base_url.unwrap_or(""));
             let (path, baton) = (path.as_str(), stream.baton);
             let pipeline = Pipeline { encoding, path, baton, requests, if_unanswered, server };
             match pipeline.send(&self.link, patience)? {
                 Came::Answer(answer) => {
-                    self.route.fetch_max(route, Ordering::Relaxed);
+                    self.route.fetch_max(at, Ordering::Relaxed);
                     return Ok(answer);
                 }
-                Came::Unheard(_) if route + 1 < routes.len() => route += 1,
+                Came::Unheard(_) if at + 1 < routes.len() => at += 1,
                 Came::Unheard(refusal) => return Err(refusal),
             }
         }
+    }
+
+    /// The requests as a server without streams takes them, which refuses the
+    /// end of one, too.
+    fn without_streams<'a, 'r>(&self, requests: &'r [Request<'a>]) -> Result<&'r [Request<'a>]> {
+        let protocol = self.dialect.protocol;
+        let is_of_streams =
+            |request: &Request<'_>| matches!(request, Request::Begin(_) | Request::BeginMigration);
+        if requests.iter().any(is_of_streams) {
+            let text = format!(
+                "the primary speaks a form of {protocol} that has no transactions over several \
+                 calls; write the statements as one script or use replica_batch"
+            );
+            return Err(Error::new(Kind::BadArgument, text));
+        }
+        if requests.iter().any(|request| matches!(request, Request::Describe(_))) {
+            let text = format!(
+                "the primary speaks a form of {protocol} that does not describe statements"
+            );
+            return Err(Error::new(Kind::Misuse, text));
+        }
+        Ok(match requests {
+            [before @ .., Request::Close] => before,
+            all => all,
+        })
     }
 }
 

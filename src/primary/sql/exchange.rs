@@ -64,7 +64,7 @@ impl Pipeline<'_> {
     fn refused(&self, link: &Link, answer: &mut Answer) -> Result<Came> {
         // A baton that the server no longer knows: text/plain from a server
         // that was restarted, JSON with a code where the stream has expired.
-        if self.baton.is_some() && matches!(answer.status(), 400 | 404) {
+        if self.baton.is_some() && matches!(answer.status(), 400 | 404 | 410) {
             let said = link.reason(answer);
             let why = if said.is_empty() { "it no longer knows it" } else { &said };
             return Err(hrana::transaction_lost(why));

@@ -32,7 +32,7 @@ impl Sql {
             OnceWork::Statements(statements) => statements.last().map(|last| last.sql.as_str()),
             OnceWork::Rows(rows) => rows.rows.last().map(|last| &*last.sql),
         };
-        let record = once.record(last, !self.dialect.has_streams);
+        let record = once.record(last, !self.dialect.without_rowid);
         let request = Request::Once { work, record: &record };
         let answer = self.alone(request, true, IfUnanswered::Ask, patience)?;
         let response =
@@ -50,7 +50,7 @@ impl Sql {
     /// What a write came to. One that has not happened never will after this.
     pub fn fate(&self, id: &WriteId, digest: &str, patience: &Patience) -> Result<Fate> {
         let once = Once { id: id.clone(), digest: digest.to_owned(), settled: 0 };
-        let record = once.fence(!self.dialect.has_streams);
+        let record = once.fence(!self.dialect.without_rowid);
         let request = Request::Once { work: OnceWork::Statements(&[]), record: &record };
         // Asking twice is as good as asking once.
         let answer = self.alone(request, false, IfUnanswered::Harmless, patience)?;
@@ -63,9 +63,8 @@ impl Transaction {
     /// The same as `commit`, with the id of the transaction in it. After an
     /// error of kind OutcomeUnknown the id tells what happened.
     pub fn commit_once(&mut self, once: &Once, patience: &Patience) -> Result<Option<u64>> {
-        let record = once.record(None, false);
-        let requests = [Request::CommitOnce(&record), Request::Head, Request::Close];
-        self.finish(&requests, IfUnanswered::Ask, patience).map_err(clash)
+        let record = once.record(None, !self.sql.dialect.without_rowid);
+        self.finish(Request::CommitOnce(&record), IfUnanswered::Ask, patience).map_err(clash)
     }
 }
 

@@ -42,7 +42,7 @@ pub enum Mode {
 /// error of a statement leaves the transaction open, unless `is_open` says
 /// otherwise afterwards.
 pub struct Transaction {
-    sql: Arc<Sql>,
+    pub(super) sql: Arc<Sql>,
     /// None once the transaction is over.
     baton: Option<String>,
     base_url: Option<String>,
@@ -51,14 +51,6 @@ pub struct Transaction {
 impl Sql {
     /// Opens a transaction that lasts over several calls.
     pub fn begin(self: Arc<Self>, mode: Mode, patience: &Patience) -> Result<Transaction> {
-        if !self.dialect.has_streams {
-            let text = format!(
-                "the primary speaks {}, which has no transactions over several calls; write the \
-                 statements as one script or use replica_batch",
-                self.dialect.protocol
-            );
-            return Err(Error::new(Kind::BadArgument, text));
-        }
         let request = match mode {
             Mode::Immediate => Request::Begin("IMMEDIATE"),
             Mode::Deferred | Mode::Read => Request::Begin("DEFERRED"),
@@ -177,17 +169,19 @@ impl Transaction {
     /// Makes it last. Yields the primary's last frame after it. It is over
     /// then, also after most errors: see `is_open`.
     pub fn commit(&mut self, patience: &Patience) -> Result<Option<u64>> {
-        let requests = [Request::Commit, Request::Head, Request::Close];
-        self.finish(&requests, IfUnanswered::Unknown, patience)
+        self.finish(Request::Commit, IfUnanswered::Unknown, patience)
     }
 
     pub(super) fn finish(
         &mut self,
-        requests: &[Request<'_>],
+        commit: Request<'_>,
         if_unanswered: IfUnanswered,
         patience: &Patience,
     ) -> Result<Option<u64>> {
-        let outcome = self.send(requests, if_unanswered, patience);
+        let head = self.sql.dialect.numbers_frames.then_some(Request::Head);
+        let requests: Vec<_> =
+            [Some(commit), head, Some(Request::Close)].into_iter().flatten().collect();
+        let outcome = self.send(&requests, if_unanswered, patience);
         // Nothing was done: it may be tried again.
         let kinds = [Kind::Unreachable, Kind::Auth, Kind::Unavailable, Kind::Interrupted];
         if !matches!(&outcome, Err(error) if kinds.contains(&error.kind())) {
