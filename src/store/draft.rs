@@ -66,7 +66,7 @@ impl<'f> Draft<'f> {
         pending.read_committed(PageNo::FIRST, &mut page_1)?;
         let size = match header.pages {
             // The log has never said: the database header does.
-            0 => page1::size(&page_1),
+            0 => page1::size(&*page_1),
             pages => pages,
         };
         if locks.checkpoint.is_some() && pending.is_copied()? {

@@ -287,6 +287,16 @@ impl ReplicaFile {
     /// What page 1 says that readers see now, without taking a lock: if the
     /// log changed while it was read, it is read again.
     fn owner(&self) -> Result<Owner> {
+        self.header().map(|header| page1::owner(&header))
+    }
+
+    /// Whether it has no table: each has a page of its own.
+    pub fn has_no_table(&self) -> Result<bool> {
+        self.header().map(|header| page1::size(&header) <= 1)
+    }
+
+    /// The header of the database, as the last commit left it.
+    fn header(&self) -> Result<[u8; 100]> {
         let database = self.connection.database_file()?;
         let index = WalIndex::new(database);
         let mut page = [0; 100];
@@ -305,7 +315,7 @@ impl ReplicaFile {
             if index.header()? != Some(before) {
                 continue;
             }
-            return Ok(page1::owner(&page));
+            return Ok(page);
         }
         Err(Error::new(Kind::Busy, "the local database changes too fast to be read; try again"))
     }

@@ -174,7 +174,7 @@ impl Syncer {
                  or crashed); to follow it, sync with '{\"on_reset\":\"auto\"}'",
                 ));
             }
-            OnReset::Auto if empty => {
+            OnReset::Auto if empty && !self.file.has_no_table()? => {
                 return Err(Error::new(
                     Kind::NotAllowed,
                     "the primary is empty and this replica is not: it may be the last copy, so nothing \
@@ -214,6 +214,9 @@ impl Syncer {
                 _ => Brought::CannotTell,
             });
         };
+        if self.would_lose_all(base, feed.tally().total)? {
+            return Ok(Brought::UpToDate { moved: false });
+        }
         let mut assembly = Assembly::new(&self.file, base);
         let watch = self.watch.as_ref();
         let drained = drain(&mut *feed, &mut assembly, &patience, watch, |_| false);
@@ -235,6 +238,13 @@ impl Syncer {
             self.file.become_replica()?;
         }
         Ok(Brought::UpToDate { moved: reached.is_some() })
+    }
+
+    /// Whether all there is on the primary are so few pages that no table is
+    /// among them, and there are some here.
+    fn would_lose_all(&self, base: Base, total: Option<u64>) -> Result<bool> {
+        let replaces = matches!(base, Base::Everything { replaces: Some(_) });
+        Ok(replaces && total.is_some_and(|total| total <= 1) && !self.file.has_no_table()?)
     }
 }
 

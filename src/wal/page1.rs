@@ -138,7 +138,7 @@ pub fn is_empty(page: &PageImage) -> bool {
 }
 
 /// Size of the database in pages, as the header says (offset 28).
-pub fn size(page: &PageImage) -> u32 {
+pub fn size(page: &[u8]) -> u32 {
     be32(page, DATABASE_SIZE)
 }
 

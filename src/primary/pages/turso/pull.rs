@@ -94,7 +94,8 @@ pub(super) fn open(
     }
     match verdict(known.as_deref(), &header) {
         Verdict::Fits => {}
-        Verdict::Diverged => return Ok(Opened::Diverged { empty: header.size == 0 }),
+        // A page alone has no room for a table.
+        Verdict::Diverged => return Ok(Opened::Diverged { empty: header.size <= 1 }),
         Verdict::Whole => return Ok(Opened::CannotTell),
     }
     let bytes = body.as_ref().map_or(0, |body| body.answer.bytes());
