@@ -11,6 +11,7 @@ VENV      := $(TOOLS)/venv/requirements.txt
 SHELL_OK  := $(TOOLS)/shell
 TURSODB   := $(TOOLS)/tursodb
 FRONTS    := $(TOOLS)/fronts
+ORACLES   := $(TOOLS)/oracles
 PEERS     := $(TOOLS)/venv/peers.txt
 # On Linux, packages are linked by zig, for the oldest glibc that Rust supports.
 ZIG       := $(if $(filter Linux,$(shell uname -s)),$(TOOLS)/zig/zig.txt)
@@ -34,6 +35,7 @@ export BINDGEN_EXTRA_CLANG_ARGS  = -I$(shell gcc -print-file-name=include)
 # What the tests and the demo start.
 export SQLD   := $(TOOLS)/sqld
 export TURSODB
+export ORACLES
 export PYTHON := $(TOOLS)/venv/bin/python
 
 .PHONY: build help demo primary test test-hosts test-suites test-versions soak dist test-dist cross test-cross check bench bench-plot session symbols env clean distclean
@@ -50,7 +52,7 @@ demo: $(EXTENSION) $(SQLD) $(SHELL_OK) ## the session of the README against a re
 primary: $(EXTENSION) $(SQLD) ## a primary to play with, with the README's table; stays until Ctrl-C. PORT=8080
 	@tests/primary.sh $(PORT)
 
-test: $(SQLD) $(TURSODB) $(FRONTS) $(SHELL_OK) ## all tests, against a real sqld, a real Turso server and the real sqlite3 shell
+test: $(SQLD) $(TURSODB) $(ORACLES)/installed $(FRONTS) $(SHELL_OK) ## all tests, against a real sqld, a real Turso server and the real sqlite3 shell
 	cargo test --locked --no-fail-fast --features fault-points
 	REPLICA_TEST_IN_MEMORY=1 cargo test --locked --no-fail-fast --features fault-points $(IN_MEMORY:%=--test %) -- --skip sqld:: --skip what_does_not_fit
 
@@ -128,6 +130,10 @@ $(SQLD): $(VENV)
 # Not there without node: then its tests say that they are skipped.
 $(TURSODB):
 	@.ci/tools.sh turso
+
+# Turso's own clients. What cannot be had is left out, as its tests say.
+$(ORACLES)/installed: .ci/oracles.txt $(VENV)
+	@.ci/tools.sh oracles
 
 # nginx, HAProxy, Apache and tinyproxy. Not there without root: then their tests
 # say so.

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what building, testing and comparing need: tools.sh venv|sqld|turso|fronts|shell|peers|zig
+# Installs what building, testing and comparing need: tools.sh venv|sqld|turso|oracles|fronts|shell|peers|zig
 #
 # Everything but the sqlite3 shell goes into .tools/. Run by the Makefile.
 set -euo pipefail
@@ -100,6 +100,27 @@ turso() {
     ln -sfn "$server" "$tools/tursodb"
 }
 
+# Turso's own clients, which keep the simulated cloud of the tests honest. What
+# cannot be had for this machine is left out, and so is its part of the test.
+oracles() {
+    local version=0.7.2 home=$tools/oracles
+    say "installing the Python packages of .ci/oracles.txt into .tools/venv and @tursodatabase/sync $version into .tools/oracles"
+    rm -rf "$home"
+    mkdir -p "$home"
+    "$tools/venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-cache-dir \
+        --requirement .ci/oracles.txt \
+        || say "pip could not install them, so the test with pyturso will be SKIPPED"
+    if command -v npm >/dev/null; then
+        npm install --prefix "$home" --cache "$home/cache" --no-save --no-audit --no-fund --loglevel=error \
+            "@tursodatabase/sync@$version" >/dev/null \
+            || say "npm could not install it, so the test with it will be SKIPPED"
+        rm -rf "$home/cache"
+    else
+        say "npm is missing, so the test with @tursodatabase/sync will be SKIPPED; install node to run it"
+    fi
+    cp .ci/oracles.txt "$home/installed"
+}
+
 # What stands in front of primaries out there. Its tests are left out where the
 # packages are missing and may not be installed.
 fronts() {
@@ -144,6 +165,6 @@ shell() {
 }
 
 case ${1-} in
-    venv | sqld | turso | fronts | shell | peers | zig) "$1" ;;
-    *) fail "usage: tools.sh venv|sqld|turso|fronts|shell|peers|zig" ;;
+    venv | sqld | turso | oracles | fronts | shell | peers | zig) "$1" ;;
+    *) fail "usage: tools.sh venv|sqld|turso|oracles|fronts|shell|peers|zig" ;;
 esac

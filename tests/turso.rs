@@ -1,5 +1,5 @@
-//! The two primaries: what they share is one test body run on both (modules
-//! `sqld` and `turso` at the end); then what only Turso's protocol has.
+//! The primaries: what they share is one test body run on each (modules `sqld`,
+//! `turso` and `cloud`, which is simulated); then what only Turso's protocol has.
 
 mod common;
 
@@ -282,7 +282,7 @@ fn live_brings_changes_by_itself_and_says_how(server: &mut dyn Server) {
     shell.close();
     let mut shell = Shell::loaded(&db);
     attach_with(&mut shell, &server.url(), r#"{"live": true}"#);
-    let how = if server.protocol() == "sqld" { "live" } else { "polling" };
+    let how = server.state_when_live();
     becomes(&mut shell, "SELECT state FROM replica_status", how);
     for i in 1..=3 {
         server.execute(&format!("INSERT INTO t(x) VALUES ({i})"));
@@ -294,7 +294,7 @@ fn live_brings_changes_by_itself_and_says_how(server: &mut dyn Server) {
     assert_replica_equals_primary(&db, server);
 }
 
-macro_rules! on_both {
+macro_rules! on_each {
     ($($body:ident)*) => {
         mod sqld {
             $(#[test] fn $body() { super::$body(&mut super::Sqld::start()); })*
@@ -306,10 +306,13 @@ macro_rules! on_both {
                 }
             })*
         }
+        mod cloud {
+            $(#[test] fn $body() { super::$body(&mut super::Aws::start()); })*
+        }
     };
 }
 
-on_both! {
+on_each! {
     a_first_sync_and_the_next_ones_bring_what_changed
     what_does_not_fit_in_memory_arrives_whole
     a_write_with_arguments_and_returning_is_readable_at_once

@@ -9,6 +9,7 @@
     reason = "what .clippy.toml forbids it forbids to a library inside a host"
 )]
 
+pub mod aws;
 pub mod compare;
 pub mod front;
 pub mod made_up;
@@ -25,6 +26,7 @@ pub mod turso;
 
 use std::path::{Path, PathBuf};
 
+pub use aws::Aws;
 pub use compare::{assert_replica_equals_file, assert_replica_equals_primary, dump_file};
 pub use net::FakeServer;
 pub use server::Server;

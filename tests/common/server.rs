@@ -7,6 +7,11 @@ pub trait Server {
     /// As `replica_status` calls it.
     fn protocol(&self) -> &'static str;
 
+    /// The state of a live replica that is at rest.
+    fn state_when_live(&self) -> &'static str {
+        if self.protocol() == "sqld" { "live" } else { "polling" }
+    }
+
     fn url(&self) -> String;
 
     /// Runs statements, separated by `;`, one transaction each.

@@ -1,13 +1,11 @@
-//! What Turso Cloud answers, as far as public sources say it, and what becomes
-//! of a replica then. Simulated: nobody here has an account.
-
-mod common;
+//! Answers about states of the database that the simulated cloud does not give
+//! by itself, and what becomes of a replica then.
 
 use std::sync::{Arc, Mutex};
 
-use common::net::http_answer;
-use common::pull_updates::{header, page, page_1};
-use common::*;
+use super::common::net::http_answer;
+use super::common::pull_updates::{header, page, page_1};
+use super::common::*;
 
 /// What the simulated cloud does now.
 #[derive(Clone)]
