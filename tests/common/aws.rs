@@ -13,7 +13,7 @@ use super::net::free_address;
 use super::{Server, TempDir, sql};
 
 /// How long starting may take before a test gives up.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 pub struct Aws {
     child: Option<Child>,
