@@ -10,6 +10,8 @@
 .load ./dist/replica
 
 CREATE TEMP TABLE health AS SELECT * FROM replica_health('app.db');
+-- Within a label, Prometheus wants these two escaped.
+UPDATE health SET path = replace(replace(path, '\', '\\'), '"', '\"');
 SELECT printf('replica_healthy{path="%s"} %d', path, healthy) FROM health;
 -- The alert: 1 means that a process which kept the file fresh was killed.
 SELECT printf('replica_worker_gone{path="%s"} %d', path, worker IS 'gone') FROM health;

@@ -248,6 +248,29 @@ fn the_errors_of_the_troubleshooting_page_exist() {
     assert!(found > 15, "only {found} errors");
 }
 
+/// An error is looked up by its text: in alphabetical order, without regard to what
+/// stands for a name. `UPDATE=1` sorts the page.
+#[test]
+fn the_troubleshooting_page_is_in_order() {
+    let path = "docs/troubleshooting.md";
+    let page = std::fs::read_to_string(path).unwrap();
+    let (head, rest) = page.split_once("\n### ").expect("a heading");
+    let (errors, tail) = rest.split_once("\n## ").expect("what is no error");
+    let key = |section: &str| -> String {
+        let heading = section.lines().next().unwrap_or_default().to_lowercase();
+        let kept = |c: &char| c.is_ascii_alphanumeric() || *c == ' ';
+        heading.chars().filter(kept).collect::<String>().trim().to_owned()
+    };
+    let mut sections: Vec<&str> = errors.split("\n### ").map(str::trim_end).collect();
+    if std::env::var_os("UPDATE").is_some() {
+        sections.sort_by_key(|section| key(section));
+        let errors = sections.join("\n\n### ");
+        std::fs::write(path, format!("{head}\n### {errors}\n\n## {tail}")).unwrap();
+    }
+    let misplaced = sections.windows(2).find(|pair| key(pair[0]) > key(pair[1]));
+    assert!(misplaced.is_none(), "UPDATE=1 sorts the page: {misplaced:?}");
+}
+
 /// Source text with string literals that go over several lines in one.
 fn joined(source: &str) -> String {
     let mut joined = String::new();

@@ -40,6 +40,17 @@ fn the_tables_of_the_pages_are_these() {
         "## Columns of `replica_health`\n\n| column | |\n|---|---|\n",
         &of_columns("replica_health"),
     );
+    let others: Vec<String> = TABLES
+        .iter()
+        .filter(|(table, _)| !["replica_status", "replica_health"].contains(table))
+        .flat_map(|(table, columns)| {
+            let row = move |column: &'static Column| {
+                format!("| `{table}` | `{}` | {} |", column.name, column.help)
+            };
+            columns().into_iter().map(row)
+        })
+        .collect();
+    compare("docs/reference.md", "| table | column | |\n|---|---|---|\n", &others);
     let options: Vec<String> = options::ATTACH
         .iter()
         .map(|option| format!("| `{}` | {} | {} |", option.name, option.default, option.help))

@@ -19,7 +19,7 @@ pub const COLUMNS: &[Column] = &[
     integer("frames_total", "frames to come in all, once that is known"),
     integer("bytes", "bytes that came"),
     real("percent", "how much of it is done, once that is known"),
-    integer("elapsed_ms", "since it began"),
+    integer("elapsed_ms", "milliseconds since it began"),
 ];
 
 pub struct ProgressTable(pub Rc<Connection>);

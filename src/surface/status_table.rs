@@ -56,15 +56,19 @@ const COLUMNS: &[Column] = &[
         status.last_sync_unix_ms.into()
     }),
     integer("last_sync_ms", "how long it took", |status| number(status.last_sync_ms)),
-    integer("bytes_received", "since the attach, as the next four", |status| {
+    integer("bytes_received", "bytes that came from the primary since the attach", |status| {
         number(Some(status.bytes_received))
     }),
-    integer("frames_received", "frames that came", |status| number(Some(status.frames_received))),
-    integer("pages_written", "pages that were written to the file", |status| {
+    integer("frames_received", "frames that came since the attach", |status| {
+        number(Some(status.frames_received))
+    }),
+    integer("pages_written", "pages that were written to the file since the attach", |status| {
         number(Some(status.pages_written))
     }),
-    integer("syncs", "syncs that succeeded", |status| number(Some(status.syncs))),
-    integer("writes", "writes that succeeded", |status| number(Some(status.writes))),
+    integer("syncs", "syncs that succeeded since the attach", |status| number(Some(status.syncs))),
+    integer("writes", "writes that succeeded since the attach", |status| {
+        number(Some(status.writes))
+    }),
     text("last_error", "of the last sync or write; empty once it works again", |status| {
         status.last_error.clone().into()
     }),
