@@ -32,7 +32,7 @@ const COLUMNS: &[Column] = &[
     text(
         "state",
         "`idle`, `syncing`, `live`, `polling` (live was asked for and the primary has no stream, or [something in front of it](behind-a-proxy.md) holds it back: it is asked twice a second), `reconnecting` (a worker tries again), `error` (the last call failed)",
-        |status| Output::Text(status.state.to_owned()),
+        |status| Output::Text(status.counters.state().to_owned()),
     ),
     text("log_id", "name of the primary's history, once it has told it", |status| {
         status.log_id.clone().into()
@@ -44,35 +44,39 @@ const COLUMNS: &[Column] = &[
         status.position.and_then(Position::token).into()
     }),
     integer("primary_frame_no", "the last frame of the primary when it last answered", |status| {
-        number(status.primary_frame_no)
+        number(status.counters.primary_frame_no)
     }),
     integer("lag_frames", "the difference; NULL while the primary does not answer", |status| {
-        number(status.lag_frames)
+        number(status.lag_frames())
     }),
     integer("last_contact_unix_ms", "when the primary last answered", |status| {
-        status.last_contact_unix_ms.into()
+        status.counters.last_contact_unix_ms.into()
     }),
     integer("last_sync_unix_ms", "when the last sync ended", |status| {
-        status.last_sync_unix_ms.into()
+        status.counters.last_sync_unix_ms.into()
     }),
-    integer("last_sync_ms", "how long it took", |status| number(status.last_sync_ms)),
+    integer("last_sync_ms", "how long it took", |status| number(status.counters.last_sync_ms)),
     integer("bytes_received", "bytes that came from the primary since the attach", |status| {
-        number(Some(status.bytes_received))
+        number(Some(status.counters.bytes_received))
     }),
     integer("frames_received", "frames that came since the attach", |status| {
-        number(Some(status.frames_received))
+        number(Some(status.counters.frames_received))
     }),
     integer("pages_written", "pages that were written to the file since the attach", |status| {
-        number(Some(status.pages_written))
+        number(Some(status.counters.pages_written))
     }),
-    integer("syncs", "syncs that succeeded since the attach", |status| number(Some(status.syncs))),
+    integer("syncs", "syncs that succeeded since the attach", |status| {
+        number(Some(status.counters.syncs))
+    }),
     integer("writes", "writes that succeeded since the attach", |status| {
-        number(Some(status.writes))
+        number(Some(status.counters.writes))
     }),
     text("last_error", "of the last sync or write; empty once it works again", |status| {
-        status.last_error.clone().into()
+        status.last_error().map(|(text, _)| text.clone()).into()
     }),
-    integer("last_error_unix_ms", "when that was", |status| status.last_error_unix_ms.into()),
+    integer("last_error_unix_ms", "when that was", |status| {
+        status.last_error().map(|(_, at)| *at).into()
+    }),
 ];
 
 const fn text(name: &'static str, help: &'static str, value: fn(&Status) -> Output) -> Column {
