@@ -122,6 +122,11 @@ impl Primary {
         self.spoken[self.known()?.row].pages.history()
     }
 
+    /// Whether somebody pays for each question, answered or not.
+    pub fn bills_requests(&self) -> bool {
+        self.link.is_at_turso()
+    }
+
     /// Replaces the token of all later requests.
     pub fn set_token(&self, token: Option<Secret>) {
         self.link.set_token(token);

@@ -37,6 +37,9 @@ const FORGOTTEN: Duration = Duration::from_secs(30);
 /// How often a primary that has no stream is asked instead.
 const POLL: Duration = Duration::from_millis(500);
 
+/// The same where each question is billed and nothing changes.
+const LONGEST_POLL: Duration = Duration::from_secs(10);
+
 /// When a worker pulls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Schedule {
@@ -186,7 +189,8 @@ fn pull(syncer: &Syncer, interval: Duration, trouble: &Trouble) -> Result<Durati
 /// Catches up, then follows the primary's stream to its end; how long to wait
 /// before the next one.
 fn follow(syncer: &Syncer, course: &mut Course, trouble: &Trouble) -> Result<Duration> {
-    syncer.sync(SyncOptions::default())?;
+    let brought = syncer.sync(SyncOptions::default())?;
+    course.quiet = if brought.frames_synced == 0 { course.quiet.saturating_add(1) } else { 0 };
     trouble.is_over(syncer);
     let patience = syncer.patience(SyncOptions::default());
     let held_back = syncer.streams.are_held_back();
@@ -202,7 +206,7 @@ fn follow(syncer: &Syncer, course: &mut Course, trouble: &Trouble) -> Result<Dur
         Opened::PullFirst => return Ok(FIRST_PAUSE),
         Opened::NoStream => {
             syncer.counters.lock().worker = Some(WorkerState::Polling);
-            return Ok(POLL);
+            return Ok(next_poll(syncer.primary.bills_requests(), course.quiet));
         }
         Opened::HeldBack => return Ok(poll_instead(syncer)),
     };
@@ -262,6 +266,12 @@ struct Course {
     hurried: u32,
     /// So many in a row brought nothing, although there was something.
     late: u32,
+    /// So many pulls in a row found nothing new.
+    quiet: u32,
+}
+
+fn next_poll(billed: bool, quiet: u32) -> Duration {
+    if billed { (POLL * 2_u32.pow(quiet.min(5))).min(LONGEST_POLL) } else { POLL }
 }
 
 /// Brings what the stream brings, and sees to it that this is all there is.
@@ -302,4 +312,17 @@ fn found_beside(syncer: &Syncer) -> Result<Option<u64>> {
     let timeout = Some(HEARTBEAT.min(syncer.timeout));
     let report = syncer.sync(SyncOptions { timeout, ..SyncOptions::default() })?;
     Ok(report.frame_no().filter(|_| report.frames_synced > 0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_billed_for_questions_asks_less_and_less_while_nothing_changes() {
+        let polls =
+            |billed| [0, 1, 2, 4, 5, u32::MAX].map(|quiet| next_poll(billed, quiet).as_millis());
+        assert_eq!(polls(true), [500, 1000, 2000, 8000, 10_000, 10_000]);
+        assert_eq!(polls(false), [500; 6]);
+    }
 }

@@ -158,7 +158,11 @@ impl Link {
                 true => token.into(),
                 false => Secret::after("Bearer ", token),
             };
-            headers.push(("x-authorization", shown.clone()));
+            // Where a browser's gateway takes the other one for itself, as in
+            // front of gRPC.
+            if content_type.starts_with("application/grpc") {
+                headers.push(("x-authorization", shown.clone()));
+            }
             headers.push(("authorization", shown));
         }
         if let Some(namespace) = &self.namespace {
