@@ -13,6 +13,7 @@ import time
 
 import first_sync
 import footprint
+import proxied
 import support
 from support import (
     EXTENSION,
@@ -175,6 +176,7 @@ CASES = [
     lag,
     flood,
     scale,
+    proxied.proxied,
     footprint.connections,
     footprint.live_replicas,
 ]
