@@ -7,6 +7,8 @@ use std::net::{Ipv4Addr, Shutdown, SocketAddr, SocketAddrV4, TcpListener, TcpStr
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 
+use socket2::{Domain, Socket, Type};
+
 /// An address on this machine that nobody listens at.
 ///
 /// Linux routes all of 127.0.0.0/8 to the machine itself, so each test process
@@ -147,8 +149,16 @@ pub fn open_proxy_to(place: String) -> FakeServer {
 }
 
 fn tunnel(place: &str, client: &mut TcpStream, seen: &Mutex<Vec<u8>>) -> std::io::Result<()> {
-    let mut server = TcpStream::connect(place)?;
+    let server = TcpStream::connect(place)?;
     client.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n")?;
+    tunnel_on(server, client, seen)
+}
+
+fn tunnel_on(
+    mut server: TcpStream,
+    client: &mut TcpStream,
+    seen: &Mutex<Vec<u8>>,
+) -> std::io::Result<()> {
     let (mut back, mut to_client) = (server.try_clone()?, client.try_clone()?);
     std::thread::spawn(move || {
         let _ = std::io::copy(&mut back, &mut to_client);
@@ -163,6 +173,46 @@ fn tunnel(place: &str, client: &mut TcpStream, seen: &Mutex<Vec<u8>>) -> std::io
         seen.lock().expect("no panic").extend_from_slice(&buffer[..read]);
         server.write_all(&buffer[..read])?;
     }
+}
+
+/// Passes on what comes to `address`; None, and a word about it, where there is
+/// no such address on this machine.
+pub fn relay(address: &str, upstream: SocketAddr) -> Option<()> {
+    let Ok(listener) = TcpListener::bind(address) else {
+        // Past the capture of the test's own output.
+        let _ = writeln!(std::io::stderr(), "SKIPPED: {address} cannot be listened at");
+        return None;
+    };
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            std::thread::spawn(move || {
+                tunnel_on(TcpStream::connect(upstream)?, &mut stream, &Mutex::default())
+            });
+        }
+    });
+    Some(())
+}
+
+/// An address of 127.0.0.1 that answers no attempt to connect, as long as what
+/// comes with it is held. None, and a word about it, where that cannot be made.
+pub fn silent_address() -> Option<(SocketAddr, Vec<TcpStream>)> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).expect("a free port");
+    socket.listen(0).expect("it listens");
+    let address = socket.local_addr().ok()?.as_socket()?;
+    // It lives as long as the test does: nobody accepts, and the queue is full.
+    std::mem::forget(socket);
+    let mut full = Vec::new();
+    let soon = std::time::Duration::from_millis(300);
+    for _ in 0..8 {
+        match TcpStream::connect_timeout(&address, soon) {
+            Ok(stream) => full.push(stream),
+            Err(_) => return Some((address, full)),
+        }
+    }
+    let _ =
+        writeln!(std::io::stderr(), "SKIPPED: this system accepts for a listener that does not");
+    None
 }
 
 /// An HTTP/1.1 answer with a `content-length`.
