@@ -42,6 +42,15 @@ fn guesses_that_miss_are_told_what_is_meant() {
              replica_attach(sync_url, NULL, '{...}')",
         ),
         (
+            "SELECT healthy FROM replica_health('app.db', 'old')".to_owned(),
+            "replica_health: max_age_s must be a number of seconds, not a text",
+        ),
+        (
+            "SELECT replica_wait('soon')".to_owned(),
+            "replica_wait: position must be the text of that name in a result, or a frame number, \
+             not a text",
+        ),
+        (
             "SELECT replica_write(CAST('DELETE FROM orders' AS BLOB))".to_owned(),
             "replica_write: sql must be a text, not a blob; what readfile() returns becomes one by \
              CAST(... AS TEXT)",
