@@ -56,7 +56,7 @@ test: $(SQLD) $(TURSODB) $(ORACLES)/installed $(FRONTS) $(SHELL_OK) ## all tests
 	cargo test --locked --no-fail-fast --features fault-points
 	REPLICA_TEST_IN_MEMORY=1 cargo test --locked --no-fail-fast --features fault-points $(IN_MEMORY:%=--test %) -- --skip sqld:: --skip what_does_not_fit
 
-test-hosts: $(EXTENSION) $(SQLD) $(SHELL_OK) ## one story in every language, one service in six frameworks; installs hosts (by apt if root). HOSTS="php go" APPS="rails"
+test-hosts: $(EXTENSION) $(SQLD) $(SHELL_OK) ## one story in every language, one service in seven frameworks; installs hosts (by apt if root). HOSTS="php go" APPS="rails"
 	$(if $(or $(HOSTS),$(if $(APPS),,all)),@$(PYTHON) tests/hosts/run.py --extension $(EXTENSION) $(HOSTS))
 	$(if $(or $(APPS),$(if $(HOSTS),,all)),@$(PYTHON) tests/hosts/apps.py --extension $(EXTENSION) $(APPS))
 

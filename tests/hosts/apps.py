@@ -91,11 +91,22 @@ def rails(setup, port):
              APPS / "rails_app.ru"]], {}
 
 
-def pdo(setup, port):
+def php(setup, port, program):
     setup.apt(("php", "-r", "exit(class_exists('SQLite3') && class_exists('PDO') ? 0 : 1);"), "php-cli", "php-sqlite3")
     follow = [setup.system_python(), "-m", "sqlite_replica", "follow", "{database}"]
-    serve = ["php", "-d", "sqlite3.extension_dir={libraries}", "-S", f"127.0.0.1:{port}", APPS / "pdo_app.php"]
+    serve = ["php", "-d", "sqlite3.extension_dir={libraries}", "-S", f"127.0.0.1:{port}", APPS / program]
     return [follow, serve], {**package(), "PHP_CLI_SERVER_WORKERS": "2"}
+
+
+def pdo(setup, port):
+    return php(setup, port, "pdo_app.php")
+
+
+def laravel(setup, port):
+    autoload = Path("/usr/share/php/Illuminate/autoload.php")
+    setup.apt(autoload, "php-laravel-framework")
+    commands, env = php(setup, port, "laravel_app.php")
+    return commands, {**env, "VENDOR_AUTOLOAD": str(autoload)}
 
 
 def go(setup, port):
@@ -109,7 +120,7 @@ def go(setup, port):
     return [[program]], {}
 
 
-PROGRAMS = {function.__name__: function for function in (flask, django, fastify, rails, pdo, go)}
+PROGRAMS = {function.__name__: function for function in (flask, django, fastify, rails, pdo, laravel, go)}
 
 
 class Running:
