@@ -20,9 +20,10 @@ use std::mem::size_of;
 use std::sync::OnceLock;
 
 use super::api::{rc, sqlite, sqlite3_context, sqlite3_value};
-use super::connection::{Connection, HostDb};
+use super::connection::Connection;
 use super::function::FLAGS;
 use super::guard::{guard, guard_quietly};
+use super::host_db::HostDb;
 use super::value::{Argument, Output, arguments, set_error, set_result};
 use crate::error::{Error, Kind, Result};
 

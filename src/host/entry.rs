@@ -3,9 +3,9 @@
 use std::ffi::{c_char, c_int};
 
 use super::api::{self, rc};
-use super::connection::HostDb;
 pub use super::ffi::{sqlite3, sqlite3_api_routines};
 use super::guard::{guard, silence_panics};
+use super::host_db::HostDb;
 use super::memory;
 use crate::error::Result;
 

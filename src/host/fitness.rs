@@ -4,8 +4,8 @@
 use std::ffi::CStr;
 
 use super::api::{rc, sqlite};
-use super::connection::HostDb;
 use super::descriptors::with_cause;
+use super::host_db::HostDb;
 use crate::error::{Error, Kind, Result};
 
 /// Ways to open a file in which a connection does not see what others write.

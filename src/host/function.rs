@@ -4,8 +4,8 @@ use std::ffi::{CString, c_int, c_void};
 
 use super::api::{rc, sqlite, sqlite3_context, sqlite3_value};
 use super::call::Call;
-use super::connection::HostDb;
 use super::guard::{guard, guard_quietly};
+use super::host_db::HostDb;
 use super::value::{Argument, Output, arguments, set_error, set_result};
 use crate::error::{Error, Kind, Result};
 

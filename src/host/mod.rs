@@ -16,7 +16,9 @@ pub mod file;
 pub mod fitness;
 pub mod function;
 pub mod guard;
+mod handle;
 mod held_locks;
+mod host_db;
 mod io_methods;
 #[cfg(feature = "fault-points")]
 mod kill;
@@ -33,7 +35,8 @@ pub use api::{
     MINIMUM_VERSION, libversion, log_error, random_name, random_u32, sourceid,
     statement_is_complete, threadsafe,
 };
-pub use connection::{Checkpoint, Connection, HostDb};
+pub use connection::{Checkpoint, Connection};
+pub use host_db::HostDb;
 #[cfg(feature = "fault-points")]
 pub use kill::kill_this_process;
 pub use temporary::TemporaryFile;

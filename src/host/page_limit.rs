@@ -1,6 +1,6 @@
 //! How many pages the host lets its main database have.
 
-use super::connection::HostDb;
+use super::host_db::HostDb;
 
 impl HostDb {
     /// What `PRAGMA max_page_count` is on the host's own connection. None where

@@ -7,7 +7,7 @@ use std::ffi::c_int;
 use std::ptr;
 
 use super::api::{rc, sqlite, sqlite3_stmt};
-use super::connection::HostDb;
+use super::host_db::HostDb;
 
 impl HostDb {
     /// Whether the file was opened to be read only: `SQLITE_OPEN_READONLY`,

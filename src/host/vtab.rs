@@ -8,8 +8,8 @@ use super::api::{
     rc, sqlite, sqlite_string, sqlite3, sqlite3_context, sqlite3_index_info, sqlite3_module,
     sqlite3_value, sqlite3_vtab, sqlite3_vtab_cursor,
 };
-use super::connection::HostDb;
 use super::guard::{guard, guard_quietly};
+use super::host_db::HostDb;
 use super::value::{Argument, Output, arguments, set_result};
 use crate::error::{Error, Kind, Result};
 

@@ -1,19 +1,16 @@
-//! The table of SQL functions, and their bodies.
+//! The table of SQL functions, and the bodies of those that govern a replica.
 
 use std::path::Path;
 
-use super::arguments::{awaited, optional_text, seconds, text, values};
-use super::local_transaction::{tie, untie};
+use super::arguments::{awaited, optional_text, seconds, text};
 use super::permit::{Effect, Lock};
-use super::values::{from_json, statements_of};
-use super::{Connection, health_table, help, json, let_go, options, status_table};
+use super::{Connection, health_table, help, json, let_go, options, status_table, writes};
 use crate::error::{Error, Kind, Result};
 use crate::host::memory::reopen::refresh as refresh_in_memory;
 use crate::host::value::{Argument, Output};
 use crate::host::{libversion, sourceid};
 use crate::options::{Options, SyncOptions};
-use crate::replica::{Mode, Replica, Request};
-use crate::sqltext::parameters::Arguments;
+use crate::replica::{Replica, Request};
 
 type Body = fn(&Connection, &[Argument]) -> Result<Output>;
 
@@ -40,14 +37,14 @@ pub const ALL: &[Function] = &[
         arities: &[0, 1],
         effect: Effect::Reads,
         once: true,
-        body: begin,
+        body: writes::begin,
     },
     Function {
         name: "replica_commit",
         arities: &[0],
         effect: Effect::Reads,
         once: true,
-        body: commit,
+        body: writes::commit,
     },
     Function {
         name: "replica_debug",
@@ -103,14 +100,14 @@ pub const ALL: &[Function] = &[
         arities: &[1],
         effect: Effect::Writes,
         once: true,
-        body: migrate,
+        body: writes::migrate,
     },
     Function {
         name: "replica_outcome",
         arities: &[1],
         effect: Effect::Writes,
         once: false,
-        body: outcome,
+        body: writes::outcome,
     },
     Function {
         name: "replica_promote",
@@ -138,14 +135,14 @@ pub const ALL: &[Function] = &[
         arities: &[0],
         effect: Effect::Reads,
         once: true,
-        body: rollback,
+        body: writes::rollback,
     },
     Function {
         name: "replica_script",
         arities: &[1],
         effect: Effect::Writes,
         once: true,
-        body: script,
+        body: writes::script,
     },
     Function {
         name: "replica_schema_notes",
@@ -187,7 +184,7 @@ pub const ALL: &[Function] = &[
         arities: &[0],
         effect: Effect::Reads,
         once: false,
-        body: transaction,
+        body: writes::transaction,
     },
     Function {
         name: "replica_sync_progress",
@@ -215,21 +212,21 @@ pub const ALL: &[Function] = &[
         arities: &[-1],
         effect: Effect::Writes,
         once: true,
-        body: write,
+        body: writes::write,
     },
     Function {
         name: "replica_write_args",
         arities: &[2],
         effect: Effect::Writes,
         once: true,
-        body: write_args,
+        body: writes::write_args,
     },
     Function {
         name: "replica_write_many",
         arities: &[1],
         effect: Effect::Writes,
         once: true,
-        body: write_many,
+        body: writes::write_many,
     },
 ];
 
@@ -294,66 +291,6 @@ fn sync(connection: &Connection, args: &[Argument]) -> Result<Output> {
     Ok(Output::Json(json::sync(&report)))
 }
 
-/// `replica_write(sql [, arg ...])`: JSON, the result of each statement.
-fn write(connection: &Connection, args: &[Argument]) -> Result<Output> {
-    let Some((sql, args)) = args.split_first() else {
-        return Err(Error::new(
-            Kind::BadArgument,
-            "the SQL text is missing; write replica_write(sql [, arg ...])",
-        ));
-    };
-    let sql = text("sql", sql)?;
-    let args = Arguments::Listed(values(args)?);
-    let report = connection.with_replica(|replica| replica.write(sql, args))?;
-    connection.changed(&report);
-    Ok(Output::Json(json::write(&report, connection.style())))
-}
-
-/// `replica_write_args(sql, args)`: the same with all arguments in one JSON
-/// array, or by name in a JSON object.
-fn write_args(connection: &Connection, args: &[Argument]) -> Result<Output> {
-    let sql = text("sql", &args[0])?;
-    let args = from_json(args.get(1))?;
-    let report = connection.with_replica(|replica| replica.write(sql, args))?;
-    connection.changed(&report);
-    Ok(Output::Json(json::write(&report, connection.style())))
-}
-
-/// `replica_write_many(list)`: several statements with arguments of their own,
-/// all or nothing, with a result for each. The list is JSON: of texts, or of
-/// `[text, args]`, or of `{"sql": text, "args": args}`; or it stands as
-/// `statements` in an object, beside `exactly_once`.
-fn write_many(connection: &Connection, args: &[Argument]) -> Result<Output> {
-    let (texts, once) = statements_of(text("list", &args[0])?)?;
-    let report = connection.with_replica(|replica| replica.write_many(texts, once))?;
-    connection.host.refresh_schema();
-    Ok(Output::Json(json::write_list(&report, connection.style())))
-}
-
-/// `replica_outcome(id)`: JSON, what became of a write whose answer was lost.
-fn outcome(connection: &Connection, args: &[Argument]) -> Result<Output> {
-    let id = text("id", &args[0])?;
-    let outcome = connection.with_replica(|replica| replica.outcome(id))?;
-    Ok(Output::Json(json::outcome(id, &outcome, connection.style())))
-}
-
-/// `replica_script(text)`: statement by statement, up to the first that fails.
-fn script(connection: &Connection, args: &[Argument]) -> Result<Output> {
-    let sql = text("text", &args[0])?;
-    let report = connection.with_replica(|replica| replica.script(sql));
-    connection.host.refresh_schema();
-    Ok(Output::Json(json::write_list(&report?, connection.style())))
-}
-
-/// `replica_migrate(text)`: all or nothing, with foreign keys off, and checked
-/// at its end.
-fn migrate(connection: &Connection, args: &[Argument]) -> Result<Output> {
-    let sql = text("text", &args[0])?;
-    let report = connection.with_replica(|replica| replica.migrate(sql))?;
-    connection.host.refresh_schema();
-    Ok(Output::Json(json::write_list(&report, connection.style())))
-}
-
 /// `replica_describe(sql)`: JSON, what a statement is, without running it.
 fn describe(connection: &Connection, args: &[Argument]) -> Result<Output> {
     let sql = text("sql", &args[0])?;
@@ -367,69 +304,9 @@ fn split(_: &Connection, args: &[Argument]) -> Result<Output> {
     Ok(Output::Json(json::columns(&statements)))
 }
 
-/// `replica_transaction()`: what is open on the primary: `none`, `deferred`,
-/// `immediate`, `read`, or `lost` until it is ended.
-fn transaction(connection: &Connection, _: &[Argument]) -> Result<Output> {
-    let state = connection.with_replica(|replica| Ok(replica.transaction_state()))?;
-    Ok(Output::Text(state.to_owned()))
-}
-
 /// `replica_error()`: JSON, the last error of this connection in parts.
 fn error(connection: &Connection, _: &[Argument]) -> Result<Output> {
     Ok(connection.last_error().map_or(Output::Null, Output::Json))
-}
-
-/// `replica_begin([mode])`: opens a transaction on the primary.
-fn begin(connection: &Connection, args: &[Argument]) -> Result<Output> {
-    let mode = match optional_text("mode", args.first())? {
-        None => Mode::Deferred,
-        Some(mode) => match mode.to_ascii_lowercase().as_str() {
-            "deferred" => Mode::Deferred,
-            "immediate" => Mode::Immediate,
-            "read" => Mode::Read,
-            "migration" => Mode::Migration,
-            _ => {
-                let text = "mode must be 'deferred', 'immediate', 'read' or 'migration'";
-                return Err(Error::new(Kind::BadArgument, text));
-            }
-        },
-    };
-    if mode != Mode::Read {
-        connection.permit(Effect::Writes)?;
-    }
-    let local = connection.with_replica(|replica| {
-        replica.begin(mode)?;
-        Ok(replica.has_local_transactions())
-    })?;
-    if local {
-        tie(connection);
-    }
-    Ok(Output::Null)
-}
-
-/// `replica_commit()`: JSON, where it is to be found.
-fn commit(connection: &Connection, _: &[Argument]) -> Result<Output> {
-    let arrival = connection.with_replica(Replica::commit);
-    untie_if_over(connection);
-    let arrival = arrival?;
-    connection.host.refresh_schema();
-    Ok(Output::Json(json::commit(&arrival)))
-}
-
-/// `replica_rollback()`
-fn rollback(connection: &Connection, _: &[Argument]) -> Result<Output> {
-    let done = connection.with_replica(Replica::rollback);
-    untie_if_over(connection);
-    done?;
-    Ok(Output::Null)
-}
-
-/// A commit that was not sent leaves the transaction open.
-fn untie_if_over(connection: &Connection) {
-    let state = connection.with_replica(|replica| Ok(replica.transaction_state()));
-    if state.is_ok_and(|state| state == "none") {
-        untie(connection);
-    }
 }
 
 /// `replica_wait(frame_no or position [, timeout_s])`: the last frame that the file holds.

@@ -17,6 +17,7 @@ mod query_table;
 mod schema_table;
 mod status_table;
 mod values;
+mod writes;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;

@@ -7,10 +7,12 @@
 mod cursor;
 mod follow;
 mod frames;
+mod limits;
 mod namespace;
 mod pull;
 mod segments;
 mod snapshot;
+mod source;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

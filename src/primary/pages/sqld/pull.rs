@@ -10,8 +10,10 @@ use std::sync::Arc;
 
 use super::cursor::Cursor;
 use super::frames::{BATCH, Frames, Method, Step};
+use super::limits::{MAX_ROUNDS, check_length, most_frames};
 use super::segments::{Rounds, Segments, Stretch, WORTH_FRAMES, too_many_pieces};
-use super::snapshot::Snapshot;
+use super::snapshot::{Snapshot, wait_for_one};
+use super::source::Source;
 use super::{Refusal, Session, Sqld, first_missing};
 use crate::change::Change;
 use crate::error::{Error, Kind, Result};
@@ -19,22 +21,9 @@ use crate::patience::Patience;
 use crate::position::Position;
 use crate::primary::link::Backoff;
 use crate::primary::pages::{Begin, Feed, Next, Tally};
-use crate::proto::sqld_log::Frame;
 
 /// A primary that keeps forgetting us is not asked more often than this.
 const MAX_HELLOS: u32 = 4;
-
-/// A pull takes up what broke off, takes snapshots, and asks for the rest of a
-/// transaction no more often than this: a log that grows by a frame for each of
-/// them would never be read to its end.
-const MAX_ROUNDS: u32 = 1000;
-
-/// So many frames are read in one pull, and an honest primary has no more: a
-/// terabyte for the whole database, and 64 GB for what a file lacks that has a
-/// position; what came of those is shown, and the next pull goes on. The library
-/// for tests gives up sooner.
-const MOST_FRAMES: u64 = if cfg!(feature = "fault-points") { 1 << 17 } else { 1 << 28 };
-const MOST_NEW_FRAMES: u64 = if cfg!(feature = "fault-points") { 1 << 17 } else { 1 << 24 };
 
 /// A file that has a position is brought forward by stretches of this many
 /// frames, each shown when it is complete. With the rest of a transaction that
@@ -63,14 +52,6 @@ struct Pull {
     head: Option<u64>,
     bytes: u64,
     snapshot: bool,
-}
-
-/// Where frames come from at the moment.
-enum Source {
-    None,
-    Batch { frames: Frames, first: u64, count: u64 },
-    Segments(Segments),
-    Snapshot(Snapshot),
 }
 
 /// What a hello says to a file at some position.
@@ -162,13 +143,13 @@ impl Feed for Pull {
         if let Some(commit) = self.at.pending.take() {
             self.kept = !self.over;
             self.between = true;
-            let more = !self.over && !self.is_long(1);
+            let more = !self.over && self.received() < most_frames(self.from);
             return Ok(Next::Change(commit.change(more)));
         }
         if self.over {
             return Ok(Next::End);
         }
-        self.check_length()?;
+        check_length(self.from, self.received(), self.between)?;
         self.kept = false;
         self.between = false;
         let Pull { source, at, session, .. } = self;
@@ -184,29 +165,12 @@ impl Feed for Pull {
         let head = self.head.or(self.session.head);
         let first = first_missing(self.from);
         let reached = self.over.then(|| self.at.next.checked_sub(1)).flatten();
-        let (under_way, skipped) = match &self.source {
-            Source::Batch { frames, .. } => (frames.bytes(), 0),
-            Source::Segments(segments) => (segments.bytes, segments.skipped),
-            Source::Snapshot(snapshot) => (snapshot.bytes(), 0),
-            Source::None => (0, 0),
-        };
         Tally {
-            frames: self.at.frames + skipped,
+            frames: self.received(),
             total: head.map(|head| (head + 1).saturating_sub(first)).filter(|_| !self.snapshot),
-            bytes: self.bytes + under_way,
+            bytes: self.bytes + self.source.bytes(),
             head: self.head.max(reached),
             snapshot: self.snapshot,
-        }
-    }
-}
-
-impl Source {
-    fn frame(&self) -> Result<Frame<'_>> {
-        match self {
-            Source::Batch { frames, .. } => frames.frame(),
-            Source::Segments(segments) => Ok(segments.frame()),
-            Source::Snapshot(snapshot) => snapshot.frame(),
-            Source::None => Err(Error::new(Kind::Panic, "internal error: no frame to hand on")),
         }
     }
 }
@@ -294,7 +258,7 @@ impl Pull {
             // a moment later.
             Refusal::NoSnapshot => {
                 let backoff = retry.get_or_insert_with(|| Backoff::new(patience, patience.timeout));
-                wait(backoff, patience).map(|()| Moved::On)
+                wait_for_one(backoff, patience).map(|()| Moved::On)
             }
             // Frames come in order: where an answer broke off, the next one can
             // go on, as long as each brings something.
@@ -315,46 +279,15 @@ impl Pull {
         if self.rounds > MAX_ROUNDS { Err(too_many_pieces()) } else { Ok(()) }
     }
 
-    fn most(&self) -> u64 {
-        if self.from.is_some() { MOST_NEW_FRAMES } else { MOST_FRAMES }
-    }
-
-    /// Whether it has brought as many frames as a pull may, so many times.
-    fn is_long(&self, times: u64) -> bool {
-        let skipped = match &self.source {
-            Source::Segments(segments) => segments.skipped,
-            _ => 0,
-        };
-        self.at.frames + skipped >= times * self.most()
-    }
-
-    /// Ends what has no end: behind a commit that was shown, if there is one.
-    fn check_length(&self) -> Result<()> {
-        let most = self.most();
-        match self.from {
-            None if self.is_long(1) => {
-                let text = format!("the primary's log has more than {most} frames, as none has");
-                Err(Error::new(Kind::Protocol, text))
-            }
-            Some(_) if (self.between && self.is_long(1)) || self.is_long(2) => {
-                let text =
-                    format!("the primary has more than {most} new frames; sync again to go on");
-                Err(Error::new(Kind::Unavailable, text))
-            }
-            _ => Ok(()),
-        }
+    /// Frames that it has brought so far.
+    fn received(&self) -> u64 {
+        self.at.frames + self.source.skipped()
     }
 
     fn leave_source(&mut self) {
-        match std::mem::replace(&mut self.source, Source::None) {
-            Source::None => {}
-            Source::Batch { frames, .. } => self.bytes += frames.bytes(),
-            Source::Snapshot(snapshot) => self.bytes += snapshot.bytes(),
-            Source::Segments(segments) => {
-                self.bytes += segments.bytes;
-                self.at.frames += segments.skipped;
-            }
-        }
+        let source = std::mem::replace(&mut self.source, Source::None);
+        self.bytes += source.bytes();
+        self.at.frames += source.skipped();
     }
 
     /// A step of the source that frames come from; asks for one if there is
@@ -502,17 +435,4 @@ impl Pull {
         }
         Ok(())
     }
-}
-
-fn wait(retry: &mut Backoff<'_>, patience: &Patience) -> Result<()> {
-    if retry.wait() {
-        return Ok(());
-    }
-    if (patience.cancelled)() {
-        let text = "interrupted while waiting for the primary";
-        return Err(Error::new(Kind::Interrupted, text));
-    }
-    let seconds = patience.timeout.as_secs_f64();
-    let text = format!("the primary did not finish a snapshot within {seconds} s");
-    Err(Error::new(Kind::Unavailable, text))
 }

@@ -7,6 +7,7 @@ use super::frames::{Frames, Method, Step};
 use super::{Refusal, Session, Sqld};
 use crate::error::{Error, Kind, Result};
 use crate::patience::Patience;
+use crate::primary::link::Backoff;
 use crate::proto::sqld_log::Frame;
 
 pub(super) struct Snapshot {
@@ -73,4 +74,18 @@ impl Snapshot {
 
 fn absurd(text: &str) -> Error {
     Error::new(Kind::Protocol, format!("the primary's snapshot {text}"))
+}
+
+/// Waits until a primary that is busy with its snapshots is asked again.
+pub fn wait_for_one(retry: &mut Backoff<'_>, patience: &Patience) -> Result<()> {
+    if retry.wait() {
+        return Ok(());
+    }
+    if (patience.cancelled)() {
+        let text = "interrupted while waiting for the primary";
+        return Err(Error::new(Kind::Interrupted, text));
+    }
+    let seconds = patience.timeout.as_secs_f64();
+    let text = format!("the primary did not finish a snapshot within {seconds} s");
+    Err(Error::new(Kind::Unavailable, text))
 }
