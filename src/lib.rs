@@ -18,7 +18,7 @@
 //! ```
 
 #![deny(unsafe_code)]
-#![cfg_attr(not(test), warn(clippy::unwrap_used))]
+#![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::too_many_lines))]
 
 pub mod change;
 pub mod code;

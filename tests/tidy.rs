@@ -62,7 +62,9 @@ const IMPURE: &[&str] =
 
 const UNFINISHED: &[&str] = &["TODO", "FIXME", "XXX", "todo!", "unimplemented!", "dbg!"];
 
-const MAX_LINES: usize = 600;
+/// Of a source; a test may be a little longer.
+const MAX_LINES: usize = 450;
+const MAX_TEST_LINES: usize = 600;
 
 struct Source {
     /// Path below `src/`.
@@ -483,12 +485,13 @@ fn unsafe_blocks_say_why_they_are_sound() {
 #[test]
 fn files_are_short_finished_and_say_what_they_are() {
     let mut findings = Vec::new();
-    for folder in ["src", "tests", "benches"] {
+    for (folder, most) in
+        [("src", MAX_LINES), ("tests", MAX_TEST_LINES), ("benches", MAX_TEST_LINES)]
+    {
         for source in sources_below(folder) {
             let lines = source.text.lines().count();
-            if lines > MAX_LINES {
-                let path = source.path;
-                findings.push(format!("{folder}/{path}: {lines} lines, more than {MAX_LINES}"));
+            if lines > most {
+                findings.push(format!("{folder}/{}: {lines} lines, more than {most}", source.path));
             }
         }
     }

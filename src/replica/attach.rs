@@ -42,59 +42,25 @@ impl Replica {
         let Request { mut credentials, options } = request;
         let schedule = schedule(&options)?;
         let log = options.log.as_deref().map(TroubleLog::open).transpose()?;
-        let endpoint = credentials.endpoint.clone();
-        let interrupted = host.interrupted();
-        let patience = Patience { timeout: options.busy_timeout, cancelled: interrupted.clone() };
-        let (file, contents) = ReplicaFile::open(host, options.share.as_deref(), patience)?;
-        Sidecar::check_place(&file)?;
-        if contents == Contents::Nothing && fitness::may_encrypt(host) {
-            // A key is this connection's secret; before any page is here, its
-            // own look tells whether there is one.
-            file.become_replica()?;
-            fitness::check_reading(host)?;
-        }
-        if contents == Contents::Replica && !options.new_primary && file.position()?.is_some() {
-            check_same_place(&file, &endpoint, options.namespace.as_deref())?;
-        }
-        if contents == Contents::Nothing && (host.is_opened_to_read() || host.is_query_only()) {
-            let text = "this connection only reads, and the file is not a replica yet; attach it \
-                        first by one that may write";
-            return Err(Error::new(Kind::NotAllowed, text));
-        }
-        // Before a page of the primary is here. It stays so after a detach,
-        // because the primary's schema stays too.
-        if !options.trusted_schema {
-            host.distrust_schema();
-        }
-        if let Some(size) = options.max_size {
-            file.size_limit.set_max_size(u32::try_from(size / PAGE_SIZE).unwrap_or(u32::MAX));
-        }
-        file.size_limit.ask(host);
-        file.trust_schema(options.trusted_schema)?;
-        file.schema.publish_unreadable.set(options.publish_unreadable_schema);
-        let connect = ConnectOptions {
-            namespace: options.namespace.clone(),
-            ca_file: credentials::ca_file(&endpoint, &options),
-            max_answer: options.max_answer,
-            encryption_key: credentials::encryption_key(&endpoint, &options)?,
-            proxy: credentials::proxy(&endpoint, &options)?,
-        };
-        let protocol = options.protocol.as_deref().unwrap_or("auto");
-        let followed =
-            Followed { sync_url: endpoint.to_string(), namespace: options.namespace.clone() };
-        let sidecar = Arc::new(Sidecar::new(&file, followed));
+        let (file, contents) = open_file(host, &options, &credentials.endpoint)?;
+        let sidecar = Arc::new(Sidecar::new(
+            &file,
+            Followed {
+                sync_url: credentials.endpoint.to_string(),
+                namespace: options.namespace.clone(),
+            },
+        ));
         let habits = schedule.map(|schedule| Habits {
             longest_wait: options.timeout + options.busy_timeout,
             every: schedule.interval(),
         });
-        let token = credentials.token.take();
-        let primary = Primary::new(protocol, endpoint.clone(), token, &connect, sidecar.clone())?;
+        let primary = primary(&mut credentials, &options, sidecar.clone())?;
         let syncer = Syncer {
             file,
             primary: Arc::new(primary),
             timeout: options.timeout,
             on_reset: options.on_reset,
-            cancelled: interrupted,
+            cancelled: host.interrupted(),
             counters: Arc::default(),
             streams: Arc::default(),
             health: Arc::new(Health::new(sidecar.clone(), habits)),
@@ -119,7 +85,7 @@ impl Replica {
         fitness::check_reading(host)?;
         Ok(Replica {
             syncer,
-            endpoint,
+            endpoint: credentials.endpoint,
             options,
             own_writes: OwnWrites::default(),
             worker,
@@ -147,6 +113,62 @@ impl Replica {
         );
         Err(Error::new(Kind::Misuse, text))
     }
+}
+
+/// The file, once it is known that this connection and this primary may have
+/// it. Nothing of the primary is in it that was not before.
+fn open_file(
+    host: HostDb,
+    options: &Options,
+    endpoint: &Endpoint,
+) -> Result<(ReplicaFile, Contents)> {
+    let patience = Patience { timeout: options.busy_timeout, cancelled: host.interrupted() };
+    let (file, contents) = ReplicaFile::open(host, options.share.as_deref(), patience)?;
+    Sidecar::check_place(&file)?;
+    if contents == Contents::Nothing && fitness::may_encrypt(host) {
+        // A key is this connection's secret; before any page is here, its
+        // own look tells whether there is one.
+        file.become_replica()?;
+        fitness::check_reading(host)?;
+    }
+    if contents == Contents::Replica && !options.new_primary && file.position()?.is_some() {
+        check_same_place(&file, endpoint, options.namespace.as_deref())?;
+    }
+    if contents == Contents::Nothing && (host.is_opened_to_read() || host.is_query_only()) {
+        let text = "this connection only reads, and the file is not a replica yet; attach it \
+                    first by one that may write";
+        return Err(Error::new(Kind::NotAllowed, text));
+    }
+    // Before a page of the primary is here. It stays so after a detach,
+    // because the primary's schema stays too.
+    if !options.trusted_schema {
+        host.distrust_schema();
+    }
+    if let Some(size) = options.max_size {
+        file.size_limit.set_max_size(u32::try_from(size / PAGE_SIZE).unwrap_or(u32::MAX));
+    }
+    file.size_limit.ask(host);
+    file.trust_schema(options.trusted_schema)?;
+    file.schema.publish_unreadable.set(options.publish_unreadable_schema);
+    Ok((file, contents))
+}
+
+/// The primary that the credentials lead to. Nothing is asked of it yet.
+fn primary(
+    credentials: &mut Credentials,
+    options: &Options,
+    sidecar: Arc<Sidecar>,
+) -> Result<Primary> {
+    let endpoint = credentials.endpoint.clone();
+    let connect = ConnectOptions {
+        namespace: options.namespace.clone(),
+        ca_file: credentials::ca_file(&endpoint, options),
+        max_answer: options.max_answer,
+        encryption_key: credentials::encryption_key(&endpoint, options)?,
+        proxy: credentials::proxy(&endpoint, options)?,
+    };
+    let protocol = options.protocol.as_deref().unwrap_or("auto");
+    Primary::new(protocol, endpoint, credentials.token.take(), &connect, sidecar)
 }
 
 /// The first sync of a file that has never seen one; `again` if it was attached
