@@ -190,7 +190,7 @@ def main():
     arguments = parser.parse_args()
     if arguments.vs:
         support.BEFORE = os.path.abspath(arguments.vs)
-    cases = CASES + ([first_sync.first_sync_large] if arguments.large else [])
+    cases = CASES + ([first_sync.first_sync_large, first_sync.first_sync_sparse] if arguments.large else [])
     print(f"extension {EXTENSION}, {os.cpu_count()} cores")
     for case in cases:
         if not arguments.cases or case.__name__ in arguments.cases:

@@ -7,6 +7,7 @@ import tempfile
 import time
 
 import support
+from sparse import SparsePrimary
 from support import (
     ROUNDS,
     TABLE,
@@ -149,6 +150,14 @@ def first_sync_large():
     seconds = [run["seconds"] for run in runs]
     TABLE.add("first sync, 1.1 GB", spread(seconds), "–", f"{runs[0]['db_mb'] / median(seconds):.0f} MB/s", f"peak {max(run['peak_mb'] for run in runs):.0f} MB")
     sqld.close()
+
+
+def first_sync_sparse():
+    """Ten gigabytes from a primary that makes them as they are read."""
+    primary = SparsePrimary(10 * 1024 * 256)
+    run = child("first_sync", primary.url)
+    TABLE.add("first sync, 10 GB", f"{run['seconds']:.1f} s", "–", f"{run['db_mb'] / run['seconds']:.0f} MB/s", f"peak {run['peak_mb']:.0f} MB with Python's own, from a primary that makes its log as it is read")
+    primary.close()
 
 
 def growth():
