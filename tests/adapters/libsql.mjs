@@ -338,6 +338,14 @@ test("values at the edge go as they are or are refused, one by one and in a batc
   assert.deepEqual(await primary.rows(`SELECT count(*) FROM ${table}`), before);
   db.prepare(`\ufeff${insert}`).run(1);
   db.exec(`\ufeff${insert.replace("?", "2")}; ${insert.replace("?", "3")}`);
+  const limited = `DELETE FROM ${table} WHERE x < ? RETURNING x ORDER BY x DESC LIMIT ?`;
+  if (binding === "better-sqlite3") {
+    // node:sqlite was built without it.
+    db.batch([{ sql: limited, args: [3, 1] }, { sql: insert, args: [2] }], "write");
+    db.exec(`${insert.replace("?", "7")}; DELETE FROM ${table} WHERE x = 7 ORDER BY id LIMIT 1`);
+    assert.deepEqual(db.prepare(limited).raw().all(4, 1), [[3]]);
+    db.prepare(insert).run(3);
+  }
   for (const nothing of ["", " ; ", "-- nothing"]) {
     assert.equal(db.exec(nothing), db);
     assert.throws(() => db.prepare(nothing), { name: "RangeError", message: "The supplied SQL string contains no statements" });

@@ -270,6 +270,30 @@ def _(db):
     return rows(db)
 
 
+# UPDATE and DELETE with a LIMIT, where this SQLite was built for them: the primary's was not.
+if sqlite3.connect(":memory:").execute("SELECT sqlite_compileoption_used('ENABLE_UPDATE_DELETE_LIMIT')").fetchone()[0]:
+    for _sql, *_arguments in (
+        ("DELETE FROM t ORDER BY a DESC LIMIT 2",), ("DELETE FROM t LIMIT ? OFFSET ?;", (2, 1)), ("DELETE FROM t WHERE a > ? ORDER BY b LIMIT ?", (2, 3)),
+        ("delete from main.t as x where x.a in (select 1 limit 1) or x.a > 3 returning x.a, ? order by x.a limit ?", ("ä", 2)),
+        ("UPDATE t SET b = ? WHERE a > ? RETURNING a, b ORDER BY a DESC LIMIT ?", ("new", 1, 2)), ("UPDATE OR IGNORE t SET a = :v ORDER BY a LIMIT :n -- two", {"n": 2, "v": 9}),
+        ("WITH q(a) AS (SELECT 2 LIMIT 1) UPDATE \"t\" /* x */ SET b = (SELECT a FROM q LIMIT 1), a = 5 WHERE a IN q LIMIT 1", ), ("DELETE FROM t WHERE a = 99 LIMIT 1",),
+        ("UPDATE t SET b = 'limit' WHERE a = 1",), ("DELETE FROM t WHERE a IN (SELECT a FROM t ORDER BY a LIMIT 2)",), ("DELETE FROM t LIMIT 'x'",), ("DELETE FROM zz LIMIT 1",),
+    ):
+        @case(f"a limit: {_sql}")
+        def _(db, sql=_sql, arguments=_arguments):
+            db.executemany(INSERT, [(n, f"b{n % 3}") for n in range(6)])
+            cursor = db.execute(sql, *arguments)
+            # sqlite3 does not count the rows behind WITH.
+            return cursor.fetchall(), sql[:4] == "WITH" or cursor.rowcount, rows(db)
+
+    @case("a limit and many arguments")
+    def _(db):
+        db.executemany(INSERT, [(n, n % 2) for n in range(10)])
+        db.executemany("DELETE FROM t WHERE b = ? ORDER BY a LIMIT ?", [(0, 2), (1, 1)])
+        db.executescript("DELETE FROM t ORDER BY a DESC LIMIT 1; DELETE FROM t WHERE a = 5")
+        return rows(db)
+
+
 # Errors.
 TABLE = "CREATE TABLE p(id INTEGER PRIMARY KEY, u UNIQUE, n NOT NULL, c CHECK (c > 0))"
 for _name, _values in (("a primary key", "1, 2, 1, 1"), ("UNIQUE", "2, 1, 1, 1"), ("NOT NULL", "2, 2, NULL, 1"), ("CHECK", "2, 2, 2, 0"), ("a wrong type of key", "'x', 2, 2, 2")):

@@ -6,7 +6,7 @@ const { opener } = require("./bindings.cjs");
 const { SqliteError, attempt } = require("./error.cjs");
 const { load } = require("./library.cjs");
 const { Primary } = require("./primary.cjs");
-const { classify } = require("./sql.cjs");
+const { classify, withoutLimit } = require("./sql.cjs");
 const { Statement } = require("./statement.cjs");
 const { positioned, refuseQueryTimeout } = require("./values.cjs");
 
@@ -112,7 +112,9 @@ class Database {
     }
     const parts = this.primary.split(script);
     const isSent = parts.length > 1 && !this.#inSnapshot() && this.primary.takesScript(parts.map(classify));
-    if (!isSent || !this.primary.runScript(script)) for (const sql of parts) this.#execute(sql);
+    const spelled = parts.map(withoutLimit);
+    const sent = spelled.every((text, at) => text === parts[at]) ? script : spelled.join(";\n");
+    if (!isSent || !this.primary.runScript(sent)) for (const sql of parts) this.#execute(sql);
     return this;
   }
 

@@ -4,7 +4,7 @@
 "use strict";
 
 const { SqliteError, translated } = require("./error.cjs");
-const { CONTROL, quoted } = require("./sql.cjs");
+const { CONTROL, quoted, withoutLimit } = require("./sql.cjs");
 const { asJson, cell, parse } = require("./values.cjs");
 
 // What a SQL function takes beside its first argument (SQLITE_LIMIT_FUNCTION_ARG of old SQLites).
@@ -131,7 +131,7 @@ class Primary {
   run(sql, values, safe = false) {
     if (!this.inTransaction) this.#settle();
     // SQLite takes this mark for a space, and the primary's parser does not.
-    sql = sql.replace(/^\ufeff+/, "");
+    sql = withoutLimit(sql.replace(/^\ufeff+/, ""));
     const isLong = values.length > MOST_ARGUMENTS;
     const marks = isLong ? ", ?" : values.map(() => ", ?").join("");
     const text = isLong
@@ -166,7 +166,7 @@ class Primary {
   // [sql, values] each, all or nothing; a result for each.
   runTogether(list, safe = false) {
     this.#settle();
-    const texts = list.map(([sql, values]) => `[${JSON.stringify(sql)},${asJson(values)}]`);
+    const texts = list.map(([sql, values]) => `[${JSON.stringify(withoutLimit(sql))},${asJson(values)}]`);
     const answer = parse(this.ask("SELECT replica_write_many(?)", `[${texts.join(",")}]`), safe);
     this.#noteFrame(answer);
     return answer.results.map((result) => this.#result(result, safe));

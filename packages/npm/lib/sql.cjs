@@ -105,4 +105,29 @@ function parameters(sql) {
   return names;
 }
 
-module.exports = { CONTROL, classify, numbered, parameters, quoted };
+// UPDATE and DELETE with a LIMIT, which only a SQLite that was built for it reads, as the one that
+// it takes them for: WHERE _rowid_ IN (SELECT ... LIMIT ...). Every other text as it is.
+function withoutLimit(sql) {
+  if (!/limit/i.test(sql)) return sql;
+  const { verb } = classify(sql);
+  const list = numbered(sql).map(({ token, number }) => ({ text: token.startsWith("--") ? " " : token, number }));
+  const words = list.map(({ text }) => text.toUpperCase());
+  const places = {};
+  let depth = 0;
+  words.forEach((word, at) => {
+    depth += (word === "(") - (word === ")");
+    if (depth === 0 && /^(?:UPDATE|OR|FROM|SET|WHERE|RETURNING|ORDER|LIMIT)$/.test(word)) places[word] ??= at;
+  });
+  const { UPDATE, OR, FROM, SET, WHERE, RETURNING, ORDER, LIMIT } = places;
+  if (LIMIT === undefined || (verb === "UPDATE" ? SET === undefined || FROM !== undefined : verb !== "DELETE" || FROM === undefined)) return sql;
+  const end = words.findLastIndex((word) => !isSpace(word) && word !== ";") + 1;
+  const tail = Math.min(ORDER ?? LIMIT, LIMIT);
+  const part = (from, to) => list.slice(from, to).map(({ text, number }) => (number ? `?${number}` : text)).join("");
+  const returning = RETURNING ?? tail;
+  const where = WHERE ?? returning;
+  const afterOr = OR < SET ? words.findIndex((word, at) => at > OR && !isSpace(word)) : UPDATE;
+  const table = verb === "DELETE" ? part(FROM + 1, where) : part(afterOr + 1, SET);
+  return `${part(0, where)} WHERE _rowid_ IN (SELECT _rowid_ FROM ${table} ${part(where, returning)} ${part(tail, end)}) ${part(returning, tail)}`;
+}
+
+module.exports = { CONTROL, classify, numbered, parameters, quoted, withoutLimit };

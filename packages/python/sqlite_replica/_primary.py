@@ -182,7 +182,7 @@ class Primary:
         self._settle_reads()
         # SQLite takes this mark for a space, and the primary's parser does not.
         sql = sql.lstrip("\ufeff")
-        arguments = positioned(sql, given)
+        arguments, sql = positioned(sql, given), _sql.without_limit(sql)
         function, marks = "replica_write", "".join(f", ?{at + 2}" for at in range(len(arguments)))
         if len(arguments) > MOST_ARGUMENTS:
             function, marks, arguments = "replica_write_args", ", ?2", [as_json(arguments)]
@@ -225,7 +225,7 @@ class Primary:
         self._settle_reads()
         try:
             text = "[" + ",".join(map(as_json, lists)) + "]"
-            answer = json.loads(self._ask("SELECT replica_batch_args(?1, value) FROM json_each(?2)", sql, text))
+            answer = json.loads(self._ask("SELECT replica_batch_args(?1, value) FROM json_each(?2)", _sql.without_limit(sql), text))
             self.last_rowid = answer["last_insert_rowid"] or self.last_rowid
             return self._counted(answer["rows_affected"])
         except (IntegrityError, ValueError):

@@ -93,7 +93,8 @@ class Replica:
         if not parts:
             return
         takes = self._autocommit is not False and self._primary.takes_script([_sql.statement(part) for part in parts])
-        if takes and self._primary.run_script(script):
+        spelled = [_sql.without_limit(part) for part in parts]
+        if takes and self._primary.run_script(script if spelled == parts else ";\n".join(spelled)):
             return
         # A script begins no transaction by itself.
         level, self._level = self._level, None

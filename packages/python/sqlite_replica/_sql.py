@@ -34,6 +34,8 @@ _BEFORE_NAME = {
     "INSERT", "REPLACE", "UPDATE", "DELETE", "OR", "ABORT", "FAIL", "IGNORE", "ROLLBACK", "INTO", "FROM",
     "CREATE", "DROP", "ALTER", "UNIQUE", "VIRTUAL", "TABLE", "VIEW", "INDEX", "TRIGGER", "IF", "NOT", "EXISTS",
 }
+# Words that begin a part of an UPDATE or a DELETE.
+_CLAUSES = {"UPDATE", "OR", "FROM", "SET", "WHERE", "RETURNING", "ORDER", "LIMIT"}
 
 
 class Statement(NamedTuple):
@@ -143,3 +145,31 @@ def parameters(sql):
         if number and found.get(number) is None:
             found[number] = token[1:] if token[0] != "?" else None
     return tuple(found.get(number) for number in range(1, max(found, default=0) + 1))
+
+
+@lru_cache(maxsize=1024)
+def without_limit(sql):
+    """UPDATE and DELETE with a LIMIT, which only a SQLite that was built for it reads, as the
+    one that it takes them for: WHERE _rowid_ IN (SELECT ... LIMIT ...). Every other text as it is."""
+    if "limit" not in sql.lower():
+        return sql
+    pieces = [f"?{number}" if number else " " if token.startswith("--") else token for token, number in numbered(sql)]
+    words, places, depth = [piece.upper() for piece in pieces], {}, 0
+    for at, word in enumerate(words):
+        depth += (word == "(") - (word == ")")
+        if depth == 0 and word in _CLAUSES:
+            places.setdefault(word, at)
+    verb = statement(sql).verb
+    is_known = "SET" in places and "FROM" not in places if verb == "UPDATE" else verb == "DELETE" and "FROM" in places
+    if "LIMIT" not in places or not is_known:
+        return sql
+    end = max(at for at, word in enumerate(words) if not word.isspace() and word != ";") + 1
+    tail = places.get("ORDER", places["LIMIT"])
+    returning = places.get("RETURNING", tail)
+    where = places.get("WHERE", returning)
+    name = pieces[places["FROM"] + 1:where] if verb == "DELETE" else pieces[places["UPDATE"] + 1:places["SET"]]
+    if verb == "UPDATE" and places.get("OR", where) < places["SET"]:
+        name = pieces[next(at for at in range(places["OR"] + 1, where) if not words[at].isspace()) + 1:places["SET"]]
+    before, condition, after, last = (
+        "".join(pieces[a:b]) for a, b in ((0, where), (where, returning), (tail, end), (returning, tail)))
+    return f"{before} WHERE _rowid_ IN (SELECT _rowid_ FROM {''.join(name)} {condition} {after}) {last}"
