@@ -1,9 +1,9 @@
-"""What a point SELECT costs through the Python connection, beside bare sqlite3: reads.py
+"""What a point SELECT costs through the Python connection, beside its bare binding: reads.py sqlite3|apsw
 
 Prints the microseconds of both and their ratio: the median of rounds that take turns.
 """
 
-import sqlite3
+import importlib
 import statistics
 import sys
 import tempfile
@@ -27,8 +27,9 @@ def seconds(db):
 
 
 with tempfile.TemporaryDirectory() as folder, hosts.Primary() as primary:
-    replica = sqlite_replica.connect(f"{folder}/app.db", sync_url=primary.url)
-    bare = sqlite3.connect(f"{folder}/app.db")
+    replica = sqlite_replica.connect(f"{folder}/app.db", sync_url=primary.url, binding=sys.argv[1])
+    binding = importlib.import_module(sys.argv[1])
+    bare = (binding.Connection if sys.argv[1] == "apsw" else binding.connect)(f"{folder}/app.db")
     found = [(seconds(bare), seconds(replica)) for _ in range(ROUNDS)]
     print(f"bare {statistics.median(one for one, _ in found) * 1e6:.2f} us, adapter "
           f"{statistics.median(two for _, two in found) * 1e6:.2f} us, ratio {statistics.median(two / one for one, two in found):.3f}")

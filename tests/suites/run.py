@@ -184,7 +184,8 @@ def libsql_python():
 def reads():
     """What a point SELECT costs beside the bare binding; figures, nothing that can fail."""
     interpreter = node("replica") / "node_modules" / "node" / "bin" / "node"
-    commands = {"Python, sqlite3": [hosts.Setup(install=False).system_python(), HERE / "reads.py"]}
+    commands = {"Python, sqlite3": [hosts.Setup(install=False).system_python(), HERE / "reads.py", "sqlite3"],
+                "Python, apsw": [sys.executable, HERE / "reads.py", "apsw"]}
     for binding in ("better-sqlite3", "node:sqlite"):
         commands[f"npm, {binding}"] = [interpreter, "--no-warnings", HERE / "reads.mjs", node("replica"), binding]
     for name, command in commands.items():

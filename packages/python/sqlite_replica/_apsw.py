@@ -7,13 +7,17 @@ without rows too. Only for replicas: an ordinary database needs no apsw.
 
 import sqlite3
 from threading import get_ident
-from weakref import WeakSet
+from weakref import ref
 
 import apsw
 
-from . import _sql
-from ._primary import is_unknown_here, positioned
-from ._replica import Replica, Rows
+from ._cursor import Routed
+from ._primary import positioned
+from ._replica import Replica
+
+_execute = apsw.Cursor.execute
+_fetchone, _fetchall = apsw.Cursor.fetchone, apsw.Cursor.fetchall
+_close_cursor = apsw.Cursor.close
 
 _CLASSES = {
     apsw.ConstraintError: sqlite3.IntegrityError, apsw.MismatchError: sqlite3.IntegrityError,
@@ -23,6 +27,8 @@ _CLASSES = {
     apsw.BindingsError: sqlite3.ProgrammingError, apsw.ConnectionClosedError: sqlite3.ProgrammingError,
     apsw.CursorClosedError: sqlite3.ProgrammingError, apsw.ThreadingViolationError: sqlite3.ProgrammingError,
 }
+# What has no code of SQLite's is told in sqlite3's words.
+_TEXTS = {apsw.ConnectionClosedError: "Cannot operate on a closed database.", apsw.CursorClosedError: "Cannot operate on a closed cursor."}
 
 
 def translated(error):
@@ -31,128 +37,115 @@ def translated(error):
     # apsw puts the name of its class before SQLite's text.
     text = str(error)
     prefix = f"{type(error).__name__}: "
-    same = wanted(text[len(prefix):] if text.startswith(prefix) else text)
+    same = wanted(_TEXTS.get(type(error)) or (text[len(prefix):] if text.startswith(prefix) else text))
+    if type(error) in _TEXTS:
+        return same
     same.sqlite_errorcode = getattr(error, "extendedresult", 1)
     same.sqlite_errorname = apsw.mapping_extended_result_codes.get(
         same.sqlite_errorcode, apsw.mapping_result_codes.get(same.sqlite_errorcode, "SQLITE_ERROR"))
     return same
 
 
-class Cursor(Rows):
-    arraysize = 1
-    _is_closed = False
+class Cursor(Routed, apsw.Cursor):
+    # Of a local read its text and parameters; in the remote form the rows that are left and how many were
+    # changed, with the columns' names; and what a program sets. Slots make a cursor cheap, and they are empty at first.
+    __slots__ = ("_ran", "row_factory", "_answer", "_columns", "_last_rowid", "_arraysize")
 
-    def __init__(self, connection):
-        self.connection = connection
-        self.row_factory = connection.row_factory
-        self.rowcount, self.lastrowid = -1, None
-        self._native = connection._native.cursor()
-        connection._cursors.add(self)
-        self._ran, self._columns, self._rows = None, None, self._native
+    rowcount = property(lambda self: -1)
+    lastrowid = property(lambda self: getattr(self, "_last_rowid", None))
+    arraysize = property(lambda self: getattr(self, "_arraysize", 1), lambda self, size: setattr(self, "_arraysize", size))
 
     def execute(self, sql, parameters=()):
         self._check()
         if sql in self.connection._reads:
-            return self._local(sql, parameters)
-        connection = self.connection
-        primary, statement = connection._primary, _sql.statement(sql)
-        if statement.kind in _sql.CONTROL:
-            connection._primary.control(statement)
-            self._show((), [], -1)
-            return self
-        connection._begin_before_write(statement)
-        if statement.kind is _sql.PRAGMA and primary.ignores(statement):
-            self._show((), [], -1)
-            return self
-        if not primary.is_remote(statement):
-            if statement.kind is not _sql.READ or statement.about_replica:
-                return self._local(sql, parameters)
+            return self._here(sql, parameters)
+        return self._execute(sql, parameters)
+
+    def executemany(self, sql, parameters):
+        self._check()
+        return self._execute_many(sql, parameters)
+
+    def executescript(self, script):
+        self._check()
+        return self._execute_script(script)
+
+    def _here(self, sql, parameters):
+        self.connection._cursors[id(self)] = ref(self)
+        self._ran, self._columns = (sql, parameters), None
+        try:
             try:
-                self._local(sql, parameters)
-                connection._is_read(sql)
-                return self
-            except sqlite3.OperationalError as error:
-                if not is_unknown_here(error):
-                    raise
-        answer = connection._primary.run(sql, parameters)
-        self._show(answer.columns, answer.rows, answer.rows_affected if statement.kind is _sql.WRITE else -1)
-        self.lastrowid = primary.last_rowid
+                return _execute(self, sql, parameters)
+            except TypeError:
+                # A type that SQLite does not have: sqlite3 adapts those.
+                return _execute(self, sql, positioned(sql, parameters))
+        except apsw.Error as error:
+            raise translated(error) from None
+
+    def _many_here(self, sql, parameters):
+        for given in parameters:
+            self._here(sql, given)
         return self
+
+    def _describe(self, columns):
+        # Nothing of what ran before is left.
+        _execute(self, "")
+        self._ran, self._columns = None, tuple(columns)
 
     def _take_in(self):
         """What is left of a local read, so that SQLite lets go of the file's old state."""
-        if self._rows is self._native and self._ran is not None:
-            self.description  # apsw forgets it at the end.
-            self._rows = iter(list(self._native))
-
-    def _local(self, sql, parameters):
         try:
-            try:
-                self._native.execute(sql, parameters)
-            except TypeError:
-                # A type that SQLite does not have: sqlite3 adapts those.
-                self._native.execute(sql, positioned(sql, parameters))
-        except apsw.Error as error:
-            raise translated(error) from None
-        self._ran, self._columns, self._rows, self.rowcount = (sql, parameters), None, self._native, -1
-        return self
-
-    def _show(self, columns, rows, count):
-        self._ran, self._columns, self._rows, self.rowcount = None, tuple(columns), iter(rows), count
+            # apsw forgets them at the end.
+            self._columns = tuple(column[0] for column in self.get_description())
+        except (apsw.ExecutionCompleteError, apsw.CursorClosedError):
+            return
+        self._keep(iter(_fetchall(self)), -1)
 
     @property
     def description(self):
-        if self._columns is None:
+        if getattr(self, "_columns", None) is None:
             self._columns = self._look_up_columns() if self._ran is not None else ()
         return tuple((name, *[None] * 6) for name in self._columns) or None
 
     def _look_up_columns(self):
         """apsw forgets them when it has reached the end, for an empty result at once."""
         try:
-            return tuple(column[0] for column in self._native.getdescription())
+            return tuple(column[0] for column in self.get_description())
         except apsw.ExecutionCompleteError:
             found = []
 
             def look(cursor, text, bindings):
-                found.extend(column[0] for column in cursor.getdescription())
+                found.extend(column[0] for column in cursor.get_description())
                 return False
 
-            other = self.connection._native.cursor()
-            other.exectrace = look
+            other = apsw.Cursor(self.connection)
+            other.exec_trace = look
             try:
                 other.execute(self._ran[0], positioned(*self._ran))
             except apsw.ExecTraceAbort:
                 pass
             return tuple(found)
 
-    def executemany(self, sql, parameters):
-        self._check()
-        connection = self.connection
-        statement = _sql.statement(sql)
-        if statement.kind is not _sql.WRITE:
-            raise sqlite3.ProgrammingError("executemany() can only execute DML statements.")
-        connection._begin_before_write(statement)
-        if connection._primary.is_remote(statement):
-            self._show((), [], connection._primary.run_many(sql, parameters))
-        else:
-            for given in parameters:
-                self._local(sql, given)
-        return self
+    def fetchone(self):
+        try:
+            row = _fetchone(self)
+        except apsw.Error as error:
+            raise translated(error) from None
+        return row if row is None or self.row_factory is None else self.row_factory(self, row)
 
-    def executescript(self, script):
-        connection = self.connection
-        self._check()
-        connection._run_script(script, lambda part: self.execute(part).fetchall())
-        self._show((), [], -1)
+    def fetchall(self):
+        return list(iter(self.fetchone, None))
+
+    def fetchmany(self, size=None):
+        return [row for _, row in zip(range(self.arraysize if size is None else size), iter(self.fetchone, None))]
+
+    def __iter__(self):
         return self
 
     def __next__(self):
-        self._check()
-        try:
-            row = next(self._rows)
-        except apsw.Error as error:
-            raise translated(error) from None
-        return row if self.row_factory is None else self.row_factory(self, row)
+        row = self.fetchone()
+        if row is None:
+            raise StopIteration
+        return row
 
     def setinputsizes(self, sizes):
         pass
@@ -161,62 +154,88 @@ class Cursor(Rows):
         pass
 
     def close(self):
-        self._native.close(True)
-        self._rows, self._is_closed = iter(()), True
+        self._forget()
+        _close_cursor(self, True)
 
     def _check(self):
-        self.connection._check()
-        if self._is_closed:
-            raise sqlite3.ProgrammingError("Cannot operate on a closed cursor.")
+        try:
+            connection = self.connection
+        except apsw.Error as error:
+            raise translated(error) from None
+        connection._check()
 
 
-class Connection(Replica):
+class Connection(Replica, apsw.Connection):
     Error, Warning = sqlite3.Error, sqlite3.Warning
     InterfaceError, DatabaseError, DataError = sqlite3.InterfaceError, sqlite3.DatabaseError, sqlite3.DataError
     OperationalError, IntegrityError = sqlite3.OperationalError, sqlite3.IntegrityError
     InternalError, ProgrammingError = sqlite3.InternalError, sqlite3.ProgrammingError
     NotSupportedError = sqlite3.NotSupportedError
     row_factory = None
+    _is_open = False
 
     def __init__(self, database, timeout=5.0, detect_types=0, isolation_level="DEFERRED", check_same_thread=True, uri=False, **unused):
         if detect_types:
             raise sqlite3.NotSupportedError("detect_types: apsw has no converters; leave it out, or use the binding sqlite3")
         flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE | (apsw.SQLITE_OPEN_URI if uri else 0)
         try:
-            self._native = apsw.Connection(database, flags=flags)
+            super().__init__(database, flags=flags)
         except apsw.Error as error:
             raise translated(error) from None
-        self._native.setbusytimeout(int(timeout * 1000))
+        self.set_busy_timeout(int(timeout * 1000))
+        self._is_open = True
         self._wanted_level = isolation_level
         self._thread = get_ident() if check_same_thread else None
-        self._cursors = WeakSet()
+        # Weak references to the cursors that read the file, by their ids: a new one mostly has the id of one that is gone.
+        self._cursors = {}
 
     def attach(self, sync_url, auth_token, options):
-        self._attach(self._native, self._wanted_level, sync_url, auth_token, options)
+        self._attach(self, self._wanted_level, sync_url, auth_token, options)
 
     def _live_cursors(self):
-        return list(self._cursors)
+        found = [reference() for reference in self._cursors.values()]
+        self._cursors.clear()
+        return [cursor for cursor in found if cursor is not None]
+
+    def _as_wanted(self, sql, rows, names):
+        return rows
 
     def _ask(self, sql, *arguments):
         self._check()
         try:
-            return self._native.execute(sql, arguments).fetchone()[0]
+            return _execute(apsw.Cursor(self), sql, arguments).fetchone()[0]
         except apsw.Error as error:
             raise translated(error) from None
 
     def _check(self):
-        if self._native is None:
+        if self._thread != get_ident() or not self._is_open:
+            self._refuse()
+
+    def _refuse(self):
+        if not self._is_open:
             raise sqlite3.ProgrammingError("Cannot operate on a closed database.")
-        if self._thread not in (None, get_ident()):
+        if self._thread is not None:
             raise sqlite3.ProgrammingError("SQLite objects created in a thread can only be used in that same thread. The object was "
                                            f"created in thread id {self._thread} and this is thread id {get_ident()}.")
 
     def cursor(self, factory=Cursor):
         self._check()
-        return factory(self)
+        cursor = factory(self)
+        cursor._ran, cursor.row_factory = None, self.row_factory
+        return cursor
 
     def execute(self, sql, parameters=()):
-        return self.cursor().execute(sql, parameters)
+        if sql not in self._reads or self._thread != get_ident():
+            return self.cursor().execute(sql, parameters)
+        # The short way of nearly all reads, as `_here` goes it.
+        cursor = Cursor(self)
+        self._cursors[id(cursor)] = ref(cursor)
+        cursor._ran = sql, parameters
+        cursor.row_factory = self.row_factory
+        try:
+            return _execute(cursor, sql, parameters)
+        except (TypeError, apsw.Error):
+            return cursor._here(sql, parameters)
 
     def executemany(self, sql, parameters):
         return self.cursor().executemany(sql, parameters)
@@ -225,7 +244,7 @@ class Connection(Replica):
         return self.cursor().executescript(script)
 
     def create_function(self, name, narg, func, *, deterministic=False):
-        self._native.createscalarfunction(name, func, narg, deterministic=deterministic)
+        self.create_scalar_function(name, func, narg, deterministic=deterministic)
 
     isolation_level = property(lambda self: self._level, Replica._set_level)
 
@@ -236,7 +255,7 @@ class Connection(Replica):
     @property
     def total_changes(self):
         self._check()
-        return self._native.total_changes() + self._primary.total_changes
+        return super().total_changes() + self._primary.total_changes
 
     @property
     def autocommit(self):
@@ -250,12 +269,9 @@ class Connection(Replica):
         self._check()
         self._end("rollback")
 
-    def interrupt(self):
-        self._native.interrupt()
-
     def close(self):
-        if self._native is not None:
+        if self._is_open:
             self._check()
             self._abandon()
-            self._native.close(True)
-            self._native = None
+            super().close(True)
+            self._is_open, self._reads = False, frozenset()

@@ -21,25 +21,6 @@ LEGACY_TRANSACTION_CONTROL = -1
 MOST_TEXTS = 1024
 
 
-class Rows:
-    """A cursor's ways to fetch rows that `__next__` gives."""
-
-    __slots__ = ()
-
-    def fetchone(self):
-        return next(self, None)
-
-    def fetchall(self):
-        return list(self)
-
-    def fetchmany(self, size=None):
-        size = self.arraysize if size is None else size
-        return [row for _, row in zip(range(size), self)]
-
-    def __iter__(self):
-        return self
-
-
 class Replica:
     _primary = None
     _level = None

@@ -2,20 +2,18 @@
 
 They are sqlite3's classes with `execute` and what belongs to transactions
 replaced, so that a local SELECT goes through sqlite3's own code but for one
-look at its text. While a cursor holds rows of the primary, it is of its class's
-remote form, whose fetch methods give those.
+look at its text.
 """
 
 import gc
 import itertools
 import re
 import sqlite3
-from functools import lru_cache
 from weakref import ReferenceType, WeakSet
 
 from . import _sql
-from ._primary import is_unknown_here
-from ._replica import Replica, Rows
+from ._cursor import Routed
+from ._replica import Replica
 
 _local = sqlite3.Cursor.execute
 _cursor = sqlite3.Connection.cursor
@@ -42,7 +40,7 @@ def _shows_cursors():
 _ARE_SHOWN = _shows_cursors()
 
 
-class Cursor(sqlite3.Cursor):
+class Cursor(Routed, sqlite3.Cursor):
     # In its remote form, what the primary answered to the last statement: the rows that are left
     # and how many were changed. Then the last rowid that it gave. Slots make a cursor cheap.
     __slots__ = ("_answer", "_last_rowid")
@@ -63,46 +61,30 @@ class Cursor(sqlite3.Cursor):
         # The short way of nearly all reads.
         if sql in self.connection._reads:
             return _local(self, sql, parameters)
+        if self.connection._primary is None:
+            return _local(self, sql, parameters)
         return self._execute(sql, parameters)
 
-    def _execute(self, sql, parameters):
-        connection = self.connection
-        if connection._primary is None:
-            return _local(self, sql, parameters)
-        statement = _sql.statement(sql)
-        self._forget()
-        if statement.kind in _sql.CONTROL:
-            # A use after close is told by sqlite3 in its own words.
-            _local(self, "")
-            connection._primary.control(statement)
-            return self
-        connection._begin_before_write(statement)
-        if statement.kind is _sql.PRAGMA and connection._primary.ignores(statement):
-            return _local(self, "")
-        if not connection._primary.is_remote(statement):
-            if statement.kind is not _sql.READ or statement.about_replica:
-                return _local(self, sql, parameters)
-            try:
-                _local(self, sql, parameters)
-                connection._is_read(sql)
-                return self
-            except sqlite3.OperationalError as error:
-                if not is_unknown_here(error):
-                    raise
-        self._show(sql, statement, connection._primary.run(sql, parameters))
-        return self
+    def executemany(self, sql, parameters, /):
+        if self.connection._primary is None:
+            return super().executemany(sql, parameters)
+        return self._execute_many(sql, parameters)
 
-    def _show(self, sql, statement, answer):
+    def executescript(self, script, /):
+        if self.connection._primary is None:
+            return super().executescript(script)
+        return self._execute_script(script)
+
+    def _here(self, sql, parameters):
+        return _local(self, sql, parameters)
+
+    def _many_here(self, sql, parameters):
+        return super().executemany(sql, parameters)
+
+    def _describe(self, columns):
         # sqlite3 fills in `description` itself, where row factories find it too.
-        names = ", ".join(f"NULL AS {_sql.quoted(name)}" for name in answer.columns)
+        names = ", ".join(f"NULL AS {_sql.quoted(name)}" for name in columns)
         _local(self, f"SELECT {names} LIMIT 0" if names else "")
-        self._last_rowid = self.connection._primary.last_rowid
-        rows = self.connection._as_wanted(sql, answer.rows, answer.columns)
-        self._keep(iter(rows), answer.rows_affected if statement.kind is _sql.WRITE else -1)
-
-    def _keep(self, rows, count):
-        self.__class__ = _remote_form(self.__class__)
-        self._answer = rows, count
 
     def _take_in(self):
         """What is left of a local read, so that SQLite lets go of the file's old state."""
@@ -116,66 +98,9 @@ class Cursor(sqlite3.Cursor):
         if rows:
             self._keep(iter(rows), -1)
 
-    def _forget(self):
-        """The answer, which only the remote form holds."""
-
-    def executemany(self, sql, parameters, /):
-        connection = self.connection
-        if connection._primary is None:
-            return super().executemany(sql, parameters)
-        statement = _sql.statement(sql)
-        if statement.kind is not _sql.WRITE:
-            raise sqlite3.ProgrammingError("executemany() can only execute DML statements.")
-        self._forget()
-        connection._begin_before_write(statement)
-        if not connection._primary.is_remote(statement):
-            return super().executemany(sql, parameters)
-        count = connection._primary.run_many(sql, parameters)
-        _local(self, "")
-        self._keep(iter(()), count)
-        return self
-
-    def executescript(self, script, /):
-        connection = self.connection
-        if connection._primary is None:
-            return super().executescript(script)
-        connection._run_script(script, lambda part: self._execute(part, ()).fetchall())
-        _local(self, "")
-        return self
-
-
-class _Remote(Rows):
-    """Mixed into the class of a cursor that holds what the primary answered."""
-
-    __slots__ = ()
-
-    def execute(self, *given, **named):
-        self._forget()
-        return self.execute(*given, **named)
-
-    def _keep(self, rows, count):
-        self._answer = rows, count
-
-    def _take_in(self):
-        pass
-
-    def _forget(self):
-        self.__class__ = self._local_form
-        self._answer = None
-
-    rowcount = property(lambda self: self._answer[1])
-
-    def __next__(self):
+    def _check(self):
         # Closed cursors and connections are refused by sqlite3.
         _fetchone(self)
-        row = next(self._answer[0])
-        return row if self.row_factory is None else self.row_factory(self, row)
-
-
-@lru_cache(maxsize=None)
-def _remote_form(cls):
-    """The remote form of Cursor, or of a class that somebody derived from it."""
-    return type(cls.__name__, (_Remote, cls), {"_local_form": cls, "__slots__": ()})
 
 
 class Connection(Replica, sqlite3.Connection):
@@ -211,7 +136,7 @@ class Connection(Replica, sqlite3.Connection):
     def execute(self, sql, parameters=(), /):
         if sql in self._reads:
             return _local(_cursor(self, Cursor), sql, parameters)
-        return _cursor(self, Cursor)._execute(sql, parameters)
+        return _cursor(self, Cursor).execute(sql, parameters)
 
     def executemany(self, sql, parameters, /):
         return _cursor(self, Cursor).executemany(sql, parameters)
