@@ -1,6 +1,6 @@
 //! A connection of our own on the host's file, which we drive.
 
-use std::ffi::{CString, c_int};
+use std::ffi::{CStr, CString, c_int};
 use std::path::Path;
 use std::ptr;
 use std::sync::Arc;
@@ -33,6 +33,7 @@ const OPEN_CREATE: c_int = 0x0000_0004;
 const OPEN_URI: c_int = 0x0000_0040;
 const OPEN_NOMUTEX: c_int = 0x0000_8000;
 const OPEN_PRIVATECACHE: c_int = 0x0004_0000;
+const OPEN_NOFOLLOW: c_int = 0x0100_0000;
 
 /// How far `Connection::checkpoint` goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,6 +97,28 @@ impl Connection {
         match code {
             rc::OK => Ok(connection),
             code => Err(connection.error("open the database", code)),
+        }
+    }
+
+    /// Opens a file of our own, by its name or its URI. `make`: an empty one,
+    /// where there is none. No link is followed.
+    pub(super) fn open_own(
+        name: &CStr,
+        vfs: Option<&CStr>,
+        is_uri: bool,
+        make: bool,
+    ) -> Result<Connection> {
+        let mut flags = OPEN_READWRITE | OPEN_NOMUTEX | OPEN_PRIVATECACHE | OPEN_NOFOLLOW;
+        flags |= if is_uri { OPEN_URI } else { 0 };
+        flags |= if make { OPEN_CREATE } else { 0 };
+        let vfs = vfs.map_or(ptr::null(), CStr::as_ptr);
+        let mut db = ptr::null_mut();
+        // SAFETY: as in `open_beside`.
+        let code = unsafe { sqlite!(open_v2(name.as_ptr(), &mut db, flags, vfs)) };
+        let connection = Connection { db, proof: None };
+        match code {
+            rc::OK => Ok(connection),
+            code => Err(connection.error("open it", code)),
         }
     }
 

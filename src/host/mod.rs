@@ -7,6 +7,7 @@
 
 pub mod aggregate;
 mod api;
+mod beside;
 pub mod call;
 pub mod connection;
 mod descriptors;
@@ -25,8 +26,10 @@ mod kill;
 pub mod lock_proof;
 pub mod memory;
 mod page_limit;
+mod process;
 mod read_only;
 pub mod rights;
+mod statements;
 mod temporary;
 pub mod value;
 pub mod vtab;
@@ -35,8 +38,10 @@ pub use api::{
     MINIMUM_VERSION, libversion, log_error, random_name, random_u32, sourceid,
     statement_is_complete, threadsafe,
 };
+pub use beside::Beside;
 pub use connection::{Checkpoint, Connection};
 pub use host_db::HostDb;
 #[cfg(feature = "fault-points")]
 pub use kill::kill_this_process;
+pub use process::may_be_running;
 pub use temporary::TemporaryFile;
