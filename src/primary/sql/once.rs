@@ -49,7 +49,7 @@ impl Sql {
 
     /// What a write came to. One that has not happened never will after this.
     pub fn fate(&self, id: &WriteId, digest: &str, patience: &Patience) -> Result<Fate> {
-        let once = Once { id: id.clone(), digest: digest.to_owned(), settled: 0 };
+        let once = Once { id: id.clone(), digest: digest.to_owned(), settled: 0, after: None };
         let record = once.fence(!self.dialect.without_rowid);
         let request = Request::Once { work: OnceWork::Statements(&[]), record: &record };
         // Asking twice is as good as asking once.

@@ -25,11 +25,12 @@ const COMMITTED: &str = "committed";
 const REFUSED: &str = "refused";
 
 /// Refuses an id by a NULL where none may be: it is not above the highest of
-/// its client.
+/// its client, or the write that must come before it is not there.
 const WRITE_DOWN: &str = "INSERT INTO _replica_writes(client, sequence, outcome, settled, digest, \
                           time) SELECT ?1, CASE WHEN coalesce((SELECT max(sequence) FROM \
-                          _replica_writes WHERE client = ?1), 0) < ?2 THEN ?2 END, ?5, ?3, ?4, \
-                          CAST(strftime('%s', 'now') AS INTEGER)";
+                          _replica_writes WHERE client = ?1), 0) < ?2 AND (?6 IS NULL OR EXISTS \
+                          (SELECT 1 FROM _replica_writes WHERE client = ?6 AND sequence >= ?7)) \
+                          THEN ?2 END, ?5, ?3, ?4, CAST(strftime('%s', 'now') AS INTEGER)";
 
 const NOTE_RESULT: &str = "UPDATE _replica_writes SET rows_affected = changes(), \
                            last_insert_rowid = CASE WHEN ?3 THEN last_insert_rowid() END \
@@ -48,6 +49,8 @@ pub struct Once {
     pub digest: String,
     /// Everything of this client below it is settled: nobody will ask.
     pub settled: u64,
+    /// A write that the primary must hold, or this one is not for it.
+    pub after: Option<WriteId>,
 }
 
 /// What a write did, as far as the primary has noted it.
@@ -69,6 +72,8 @@ pub enum Fate {
     Another,
     /// What it came to is no longer recorded.
     Forgotten,
+    /// It did not: the primary lacks the write that must come before it.
+    NotAfter,
 }
 
 impl Once {
@@ -97,6 +102,10 @@ impl Once {
     fn write_down(&self, outcome: &str) -> Statement {
         let mut args = self.key(self.id.sequence);
         args.extend([number(self.settled), text(&self.digest), text(outcome)]);
+        args.extend(match &self.after {
+            Some(after) => [text(&after.client), number(after.sequence)],
+            None => [Value::Null, Value::Null],
+        });
         Statement { sql: WRITE_DOWN.to_owned(), args }
     }
 
@@ -128,7 +137,10 @@ impl Once {
             _ => None,
         };
         let is = |value: Option<&Value>, wanted: &str| matches!(value, Some(Value::Text(text)) if text == wanted);
-        let Some(first) = rows.first() else { return Fate::Forgotten };
+        let Some(first) = rows.first() else {
+            // Nothing stands in the way of the id itself.
+            return if self.after.is_some() { Fate::NotAfter } else { Fate::Forgotten };
+        };
         if whole(first.first()) == Some(self.id.sequence) {
             return match () {
                 () if is(first.get(1), REFUSED) => Fate::Refused,
@@ -175,7 +187,7 @@ mod tests {
 
     fn once(sequence: u64) -> Once {
         let id = WriteId { client: "0".repeat(32), sequence };
-        Once { id, digest: "d".to_owned(), settled: sequence }
+        Once { id, digest: "d".to_owned(), settled: sequence, after: None }
     }
 
     fn row(sequence: i64, outcome: &str, settled: i64, digest: &str) -> Vec<Value> {
@@ -205,6 +217,10 @@ mod tests {
         ] {
             assert_eq!(once(5).fate(&rows), fate, "{rows:?}");
         }
+        let after = WriteId { client: "1".repeat(32), sequence: 3 };
+        let behind = Once { after: Some(after), ..once(5) };
+        assert_eq!(behind.fate(&[]), Fate::NotAfter);
+        assert_eq!(behind.fate(&[row(5, COMMITTED, 5, "d")]), committed);
     }
 
     #[test]

@@ -57,6 +57,7 @@ pub(super) struct Places {
 
 /// How SQLite's message of the constraint begins.
 const REFUSED: &str = "NOT NULL constraint failed: ";
+const NO_TABLE: &str = "no such table";
 
 /// What the caller's statements are called in errors.
 #[derive(Clone, Copy, Debug)]
@@ -282,7 +283,13 @@ fn refusal(batch: &mut Batch, places: Places) -> Option<Response> {
     if !error.message.contains(REFUSED) {
         return None;
     }
-    let rows = batch.results[places.ask?].take()?.rows;
+    let ask = places.ask?;
+    let rows = match batch.results[ask].take() {
+        Some(answer) => answer.rows,
+        // It was made in the transaction that is undone.
+        None if batch.errors[ask].as_ref()?.message.contains(NO_TABLE) => Vec::new(),
+        None => return None,
+    };
     Some(Response { recorded: Some(rows), ..Response::of(Vec::new(), batch.frame_no) })
 }
 
