@@ -4,29 +4,33 @@
 //! ```text
 //! lib -> surface -> replica -> sync -> primary -> proto -> sqltext
 //!                   replica -> credentials, sidecar
+//!                   replica, sync -> delivery -> primary, outbox -> sqltext
 //!                              sync -> sidecar, store -> wal
 //!                              sidecar -> primary, store
 //!                              credentials -> primary
 //!                   replica, store -> schema -> sqltext
 //!                   sync, primary -> thread
 //!                   credentials, primary -> regular_file
-//!        surface, replica, sync, credentials -> options
-//!        surface, replica, sync, sidecar, store -> host
-//!        store, sidecar -> fault -> host
+//!        surface, replica, sync, credentials, delivery -> options
+//!        surface, replica, sync, sidecar, store, outbox, delivery -> host
+//!        store, sidecar, outbox, delivery -> fault -> host
 //!        the ground floor, which everything may use:
-//!        code, error, units, position, patience, change, write_id, secret
+//!        code, clock, error, units, position, patience, change, write_id, secret
 //! ```
 
 #![deny(unsafe_code)]
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::too_many_lines))]
 
 pub mod change;
+mod clock;
 pub mod code;
 mod credentials;
+mod delivery;
 pub mod error;
 pub mod fault;
 pub mod host;
 pub mod options;
+pub mod outbox;
 pub mod patience;
 pub mod position;
 pub mod primary;

@@ -20,6 +20,27 @@ pub enum OnReset {
     Error,
 }
 
+/// What to do with a queued write that the primary refuses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnConflict {
+    /// Set it aside and go on with the next one.
+    #[default]
+    SetAside,
+    /// Set it aside and let those behind it wait until somebody decides.
+    Stop,
+}
+
+/// Whether queued writes go to a primary whose history is another one than when
+/// they were queued.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AfterReset {
+    /// Where it still has the last write that is known to have been there.
+    #[default]
+    Proved,
+    Always,
+    Never,
+}
+
 /// Options of `replica_attach`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Options {
@@ -66,6 +87,10 @@ pub struct Options {
     pub exactly_once: bool,
     /// A file that is told when the worker's trouble begins and ends.
     pub log: Option<PathBuf>,
+    /// A write whose primary cannot be reached is queued.
+    pub offline_writes: bool,
+    pub on_conflict: OnConflict,
+    pub deliver_after_reset: AfterReset,
 }
 
 impl Default for Options {
@@ -96,8 +121,18 @@ impl Default for Options {
             share: None,
             exactly_once: false,
             log: None,
+            offline_writes: false,
+            on_conflict: OnConflict::SetAside,
+            deliver_after_reset: AfterReset::Proved,
         }
     }
+}
+
+/// Options of one `replica_deliver`; None keeps what the attach said.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct DeliverOptions {
+    pub timeout: Option<Duration>,
+    pub after_reset: Option<AfterReset>,
 }
 
 /// Options of one `replica_sync`; None keeps what the attach said.

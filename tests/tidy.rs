@@ -13,13 +13,15 @@ const MAY_USE: &[(&str, &str)] = &[
     ("surface", "replica options store primary sqltext host"),
     (
         "replica",
-        "sync credentials sidecar options store primary sqltext schema wal host fault thread",
+        "sync delivery outbox credentials sidecar options store primary sqltext schema wal host fault thread",
     ),
-    ("sync", "options sidecar store primary host thread"),
+    ("sync", "delivery options sidecar store primary host thread"),
+    ("delivery", "outbox options primary sqltext host fault"),
     ("credentials", "options primary regular_file"),
     ("sidecar", "store primary host fault"),
     ("options", ""),
     ("store", "schema wal host fault"),
+    ("outbox", "sqltext host fault"),
     ("schema", "sqltext"),
     ("primary", "proto sqltext thread regular_file"),
     ("proto", "sqltext"),
@@ -33,7 +35,7 @@ const MAY_USE: &[(&str, &str)] = &[
 
 /// What every floor stands on, and what uses nothing else.
 const GROUND: &[&str] =
-    &["code", "error", "units", "position", "patience", "change", "write_id", "secret"];
+    &["code", "clock", "error", "units", "position", "patience", "change", "write_id", "secret"];
 
 /// What only some files (or folders, with a `/`) may mention: word, files, why.
 const ONLY_IN: &[(&str, &[&str], &str)] = &[

@@ -2,13 +2,16 @@
 
 use std::cell::RefCell;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use super::Replica;
-use super::writes::{Ids, OwnWrites};
+use super::writes::{Ids, OwnWrites, Retreat, outbox_in_memory};
 use crate::credentials::{self, Credentials};
+use crate::delivery::Delivery;
 use crate::error::{Error, Kind, Result};
-use crate::host::{HostDb, fitness};
+use crate::host::{Beside, HostDb, fitness};
 use crate::options::{Options, SyncOptions};
+use crate::outbox;
 use crate::patience::Patience;
 use crate::primary::{ConnectOptions, Endpoint, Notebook as _, Primary};
 use crate::sidecar::{Followed, Sidecar};
@@ -55,6 +58,7 @@ impl Replica {
             every: schedule.interval(),
         });
         let primary = primary(&mut credentials, &options, sidecar.clone())?;
+        let delivery = delivery(host, &options)?;
         let syncer = Syncer {
             file,
             primary: Arc::new(primary),
@@ -65,6 +69,7 @@ impl Replica {
             streams: Arc::default(),
             health: Arc::new(Health::new(sidecar.clone(), habits)),
             watch: None,
+            delivery,
         };
         if options.first_sync && syncer.file.position()?.is_none() {
             let again = contents == Contents::Replica;
@@ -92,6 +97,7 @@ impl Replica {
             process: std::process::id(),
             open: RefCell::default(),
             ids: Ids::default(),
+            retreat: Retreat::default(),
         })
     }
 }
@@ -213,6 +219,25 @@ fn comes_from_elsewhere(syncer: &Syncer) -> Result<bool> {
     }
 }
 
+/// How the outbox beside the file is emptied; None for a replica in memory.
+fn delivery(host: HostDb, options: &Options) -> Result<Option<Delivery>> {
+    let Some(place) = Beside::of(host, outbox::ENDING) else {
+        if options.offline_writes {
+            return Err(outbox_in_memory().context("option offline_writes"));
+        }
+        return Ok(None);
+    };
+    let may_write = options.writes && !host.is_opened_to_read() && !host.is_query_only();
+    Ok(Some(Delivery {
+        place,
+        busy_timeout: options.busy_timeout,
+        on_conflict: options.on_conflict,
+        after_reset: options.deliver_after_reset,
+        allowed: Arc::new(AtomicBool::new(may_write)),
+        waits: true,
+    }))
+}
+
 /// What a worker is to do, if one was asked for.
 fn schedule(options: &Options) -> Result<Option<Schedule>> {
     let schedule = match (options.live, options.sync_interval) {
@@ -236,6 +261,8 @@ fn start_worker(
 ) -> Result<Worker> {
     let (closing, cancelled) = closing_flag();
     let mut beside = syncer.beside(host, cancelled)?;
+    // It has a stream to read meanwhile.
+    beside.delivery.iter_mut().for_each(|delivery| delivery.waits = false);
     // A long pull is work, too.
     let (health, counters) = (syncer.health.clone(), syncer.counters.clone());
     beside.watch = Some(Box::new(move |_, _| {

@@ -13,7 +13,7 @@ mod writes;
 
 use std::cell::RefCell;
 
-use self::writes::{Ids, OpenState, OwnWrites};
+use self::writes::{Ids, OpenState, OwnWrites, Retreat};
 use crate::credentials;
 use crate::error::Result;
 use crate::host::HostDb;
@@ -29,7 +29,11 @@ pub use self::promote::PromoteReport;
 pub use self::repair::repair;
 pub use self::status::Status;
 pub use self::wait::Awaited;
-pub use self::writes::{Arrival, Batch, BatchReport, Described, WriteReport, split};
+pub use self::writes::{
+    Arrival, Batch, BatchReport, Described, Discard, Queued, WriteReport, split,
+};
+pub use crate::delivery::Delivered;
+pub use crate::outbox::Row as Entry;
 pub use crate::primary::Mode;
 pub use crate::sync::health;
 pub use crate::sync::{Progress, SyncReport, WatchedSync};
@@ -50,6 +54,8 @@ pub struct Replica {
     open: RefCell<OpenState>,
     /// What its writes are called, where that matters.
     ids: Ids,
+    /// When a primary that is away is worth trying again.
+    retreat: Retreat,
 }
 
 impl Replica {
@@ -92,7 +98,12 @@ impl Replica {
     /// Brings the file to what the primary has now.
     pub fn sync(&self, host: HostDb, options: SyncOptions) -> Result<SyncReport> {
         self.syncer.file.size_limit.ask_when_it_grows(host);
-        self.syncer.sync(options)
+        // Who has said that it only reads leaves the outbox to others.
+        if self.has_outbox() && host.is_query_only() {
+            self.syncer.sync_down(options)
+        } else {
+            self.syncer.sync(options)
+        }
     }
 
     /// The same on a thread of its own, so that it can be watched.

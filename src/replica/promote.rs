@@ -4,7 +4,7 @@
 //! page 1. The primary is not asked and not told.
 
 use super::Replica;
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::fault;
 use crate::position::Position;
 use crate::sidecar;
@@ -24,6 +24,14 @@ impl Replica {
     /// Connections that are open keep SQLite's read-only flag: it is read when
     /// a connection first looks at the file, and stays.
     pub fn promote(&self) -> Result<PromoteReport> {
+        let waiting = self.pending()?.len();
+        if waiting > 0 {
+            let text = format!(
+                "{waiting} queued writes wait for the primary, and nobody would deliver them; call \
+                 replica_deliver(), or replica_discard(number) for each"
+            );
+            return Err(Error::new(Kind::NotAllowed, text));
+        }
         Ok(PromoteReport { position: self.syncer.file.promote()? })
     }
 }

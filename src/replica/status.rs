@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::Replica;
 use crate::error::Result;
+use crate::outbox::Counts;
 use crate::position::Position;
 use crate::schema::rewrite::Note;
 use crate::sync::counters::Counters;
@@ -19,6 +20,8 @@ pub struct Status {
     /// Where the file stands; None where it holds nothing.
     pub position: Option<Position>,
     pub counters: Counters,
+    /// What is in the outbox; None where it cannot be read.
+    pub queue: Option<Counts>,
 }
 
 impl Status {
@@ -53,6 +56,7 @@ impl Replica {
             log_id: self.syncer.primary.history(),
             position: self.syncer.file.position()?,
             counters: self.syncer.counters.lock().clone(),
+            queue: self.queue_counts(),
         })
     }
 }

@@ -321,7 +321,7 @@ impl ReplicaFile {
     }
 
     /// What a query says that asks for names; nothing where it fails.
-    pub(super) fn names(&self, query: &str) -> String {
+    pub fn names(&self, query: &str) -> String {
         self.connection.query(query).ok().flatten().unwrap_or_default()
     }
 

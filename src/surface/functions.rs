@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::arguments::{awaited, optional_text, seconds, text};
 use super::permit::{Effect, Lock};
-use super::{Connection, health_table, help, json, let_go, options, status_table, writes};
+use super::{Connection, health_table, help, json, let_go, options, outbox, status_table, writes};
 use crate::error::{Error, Kind, Result};
 use crate::host::memory::reopen::refresh as refresh_in_memory;
 use crate::host::value::{Argument, Output};
@@ -54,6 +54,13 @@ pub const ALL: &[Function] = &[
         body: debug,
     },
     Function {
+        name: "replica_deliver",
+        arities: &[0, 1],
+        effect: Effect::Writes,
+        once: false,
+        body: outbox::deliver,
+    },
+    Function {
         name: "replica_describe",
         arities: &[1],
         effect: Effect::Reads,
@@ -66,6 +73,20 @@ pub const ALL: &[Function] = &[
         effect: Effect::Governs,
         once: false,
         body: detach,
+    },
+    Function {
+        name: "replica_discard",
+        arities: &[1],
+        effect: Effect::Writes,
+        once: true,
+        body: outbox::discard,
+    },
+    Function {
+        name: "replica_enqueue",
+        arities: &[-1],
+        effect: Effect::Writes,
+        once: true,
+        body: outbox::enqueue,
     },
     Function {
         name: "replica_error",
@@ -110,6 +131,20 @@ pub const ALL: &[Function] = &[
         body: writes::outcome,
     },
     Function {
+        name: "replica_outbox",
+        arities: &[0],
+        effect: Effect::Reads,
+        once: false,
+        body: |_, _| Err(is_a_table("SELECT * FROM replica_outbox")),
+    },
+    Function {
+        name: "replica_pending",
+        arities: &[0],
+        effect: Effect::Reads,
+        once: false,
+        body: |_, _| Err(is_a_table("SELECT * FROM replica_pending")),
+    },
+    Function {
         name: "replica_promote",
         arities: &[0],
         effect: Effect::Promotes,
@@ -129,6 +164,13 @@ pub const ALL: &[Function] = &[
         effect: Effect::Governs,
         once: false,
         body: repair,
+    },
+    Function {
+        name: "replica_retry",
+        arities: &[1],
+        effect: Effect::Writes,
+        once: true,
+        body: outbox::retry,
     },
     Function {
         name: "replica_rollback",

@@ -84,9 +84,32 @@ const NAMES: &[Name] = &[
     function(
         "replica_outcome(id)",
         "what became of a write with [`exactly_once`](offline.md#a-lost-answer) whose primary \
-         stayed away: `committed`, `not committed` (then it never will be), or `unknown` where that \
-         is no longer recorded",
+         stayed away: `committed`, `not committed` (then it never will be), `unknown` where that is \
+         no longer recorded, or `queued`",
     ),
+    function(
+        "replica_enqueue(sql [, arg ...])",
+        "[queues](offline.md#without-a-network) a write without a network: `{\"number\",\"id\"}`",
+    ),
+    function(
+        "replica_deliver([options])",
+        "delivers the queue, in order, each entry once, as `replica_sync` and the workers do before \
+         they pull: `{\"delivered\",\"set_aside\",\"waiting\"}`, and `stopped` where somebody has to \
+         decide",
+    ),
+    function(
+        "replica_retry(number)",
+        "queues an entry once more that the primary has refused: `{\"number\",\"id\"}`",
+    ),
+    function(
+        "replica_discard(number)",
+        "takes an entry out of the queue: `discarded`, or `delivered` where it had happened already",
+    ),
+    table(
+        "FROM replica_outbox",
+        "every entry of the queue: what it is, how far, and what was said of it",
+    ),
+    table("FROM replica_pending", "each statement that waits in the queue"),
     function(
         "replica_describe(sql)",
         "JSON: what a statement is, without running it (`readonly`, `explain`, `parameters`, \
@@ -176,6 +199,8 @@ const TABLES: &[(&str, Columns)] = &[
     ("replica_health", super::health_table::columns),
     ("replica_write", || super::query_table::WRITE.iter().collect()),
     ("replica_query", || super::query_table::QUERY.iter().collect()),
+    ("replica_outbox", || super::outbox::ENTRIES.iter().collect()),
+    ("replica_pending", || super::outbox::PENDING.iter().collect()),
     ("replica_sync_progress", || super::progress_table::COLUMNS.iter().collect()),
     ("replica_schema_notes", || super::schema_table::COLUMNS.iter().collect()),
     ("replica_help", || COLUMNS.iter().collect()),
@@ -235,7 +260,10 @@ fn rows() -> Vec<Vec<Output>> {
     let sync = options::SYNC
         .iter()
         .map(|known| row("option", option("replica_sync", known.name), known.default, known.help));
-    names.chain(columns).chain(attach).chain(sync).collect()
+    let deliver = options::DELIVER.iter().map(|known| {
+        row("option", option("replica_deliver", known.name), known.default, known.help)
+    });
+    names.chain(columns).chain(attach).chain(sync).chain(deliver).collect()
 }
 
 /// `SELECT replica_help()`: a line for each function and table.

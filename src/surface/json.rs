@@ -2,16 +2,17 @@
 
 use serde_json::{Map, Value as Json, json};
 
+use super::outbox::add_delivered;
 use crate::error::Error;
 use crate::position::Position;
 use crate::primary::{Description, StatementResult};
 use crate::replica::{
-    Arrival, BatchReport, Described, Outcome, PromoteReport, SyncReport, WriteReport,
+    Arrival, BatchReport, Described, Outcome, PromoteReport, Queued, SyncReport, WriteReport,
 };
 use crate::sqltext::value::Value;
 
 pub fn sync(report: &SyncReport) -> String {
-    json!({
+    let mut object = json!({
         "frame_no": report.frame_no(),
         "position": report.position.and_then(Position::token),
         "frames_synced": report.frames_synced,
@@ -20,8 +21,11 @@ pub fn sync(report: &SyncReport) -> String {
         "snapshot": report.snapshot,
         "reset": report.reset,
         "duration_ms": report.duration_ms,
-    })
-    .to_string()
+    });
+    if let (Some(delivered), Json::Object(object)) = (&report.delivered, &mut object) {
+        add_delivered(object, delivered);
+    }
+    object.to_string()
 }
 
 pub fn promote(report: &PromoteReport) -> String {
@@ -57,6 +61,9 @@ impl Style {
 /// One statement: its result and how the write went in one object. Several:
 /// the results in a list.
 pub fn write(report: &WriteReport, style: Style) -> String {
+    if let Some(entry) = &report.queued {
+        return queued(entry);
+    }
     let statement = |result| statement_of(report, result, style);
     let mut object = match report.results.as_slice() {
         [result] => statement(result),
@@ -69,6 +76,20 @@ pub fn write(report: &WriteReport, style: Style) -> String {
     arrival(&mut object, &report.arrival);
     recovered(&mut object, report.recovered);
     Json::Object(object).to_string()
+}
+
+/// Nothing has happened yet, so there is nothing else to tell.
+fn queued(entry: &Queued) -> String {
+    json!({
+        "queued": true,
+        "number": entry.number,
+        "id": entry.id.to_string(),
+        "rows_affected": null,
+        "last_insert_rowid": null,
+        "columns": null,
+        "rows": null,
+    })
+    .to_string()
 }
 
 /// Results of which only what the primary has noted is known say so.
@@ -94,6 +115,7 @@ pub fn outcome(id: &str, outcome: &Outcome, style: Style) -> String {
         Outcome::Committed(noted) => ("committed", Some(noted)),
         Outcome::NotCommitted => ("not committed", None),
         Outcome::Unknown => ("unknown", None),
+        Outcome::Queued => ("queued", None),
     };
     let mut object =
         Map::from_iter([("id".to_owned(), json!(id)), ("outcome".to_owned(), json!(name))]);

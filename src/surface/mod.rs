@@ -11,6 +11,7 @@ mod json;
 mod local_transaction;
 mod once;
 pub mod options;
+mod outbox;
 mod permit;
 mod progress_table;
 mod query_table;
@@ -149,6 +150,8 @@ pub fn register(host: HostDb) -> Result<()> {
             Box::new(move || Box::new(batch::BatchOfRows::new(of_batch.clone(), as_json)));
         aggregate::create(host, name, start)?;
     }
+    vtab::create(host, Box::new(outbox::OutboxTable(connection.clone())))?;
+    vtab::create(host, Box::new(outbox::PendingTable(connection.clone())))?;
     vtab::create(host, Box::new(query_table::QueryTable::new(connection.clone())))?;
     vtab::create(host, Box::new(query_table::WriteTable::new(connection.clone())))?;
     vtab::create(host, Box::new(local_transaction::OpenTransaction(connection.clone())))?;

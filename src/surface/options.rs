@@ -12,7 +12,7 @@ use zeroize::Zeroize as _;
 
 use self::readers::*;
 use crate::error::{Error, Kind, Result};
-use crate::options::{Options, SyncOptions};
+use crate::options::{DeliverOptions, Options, SyncOptions};
 
 /// An option of the function whose options are an `O`.
 pub struct Known<O> {
@@ -194,6 +194,28 @@ pub const ATTACH: &[Known<Options>] = &[
                it back; made with mode 600, begun anew at 1 MB",
         read: |options, value| set(&mut options.log, text(value).map(PathBuf::from).map(Some)),
     },
+    Known {
+        name: "offline_writes",
+        default: "false",
+        help: "true lets `replica_write` queue a write whose primary cannot be reached \
+               ([offline](offline.md#without-a-network)); `exactly_once` is on then",
+        read: |options, value| set(&mut options.offline_writes, boolean(value)),
+    },
+    Known {
+        name: "on_conflict",
+        default: "`\"set_aside\"`",
+        help: "when the primary refuses a queued write: `\"set_aside\"` goes on with the next one, \
+               `\"stop\"` lets those behind it wait until you decide",
+        read: |options, value| set(&mut options.on_conflict, on_conflict(value)),
+    },
+    Known {
+        name: "deliver_after_reset",
+        default: "`\"proved\"`",
+        help: "whether queued writes go to a primary whose history is another one than when they \
+               were queued: `\"proved\"` if it still has the last write known from here, \
+               `\"always\"`, `\"never\"`",
+        read: |options, value| set(&mut options.deliver_after_reset, after_reset(value)),
+    },
 ];
 
 /// Those of one `replica_sync`; what is not given stays as the attach said.
@@ -209,6 +231,22 @@ pub const SYNC: &[Known<SyncOptions>] = &[
         default: "of the attach",
         help: "what to do when the primary's history is another one",
         read: |options, value| set(&mut options.on_reset, on_reset(value).map(Some)),
+    },
+];
+
+/// Those of one `replica_deliver`.
+pub const DELIVER: &[Known<DeliverOptions>] = &[
+    Known {
+        name: "timeout",
+        default: "of the attach",
+        help: "seconds for each wait on the network",
+        read: |options, value| set(&mut options.timeout, seconds(value).map(Some)),
+    },
+    Known {
+        name: "after_reset",
+        default: "of the attach",
+        help: "whether to deliver to a primary whose history is another one",
+        read: |options, value| set(&mut options.after_reset, after_reset(value).map(Some)),
     },
 ];
 
@@ -265,7 +303,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::options::OnReset;
+    use crate::options::{AfterReset, OnConflict, OnReset};
     use crate::units::MB;
 
     #[test]
@@ -276,7 +314,8 @@ mod tests {
             "on_reset": "error", "protocol": "sqld", "first_sync": false, "trusted_schema": true,
             "writes": false, "new_primary": true, "token_file": "/t", "token_over_http": true,
             "on_schema": "publish", "max_size": 0.5, "integers": "text",
-            "local_transactions": false, "share": "s", "exactly_once": true, "log": "/l"}"#;
+            "local_transactions": false, "share": "s", "exactly_once": true, "log": "/l",
+            "offline_writes": true, "on_conflict": "stop", "deliver_after_reset": "never"}"#;
         let expected = Options {
             sync_interval: Some(Duration::from_millis(500)),
             live: true,
@@ -303,6 +342,9 @@ mod tests {
             share: Some("s".into()),
             exactly_once: true,
             log: Some("/l".into()),
+            offline_writes: true,
+            on_conflict: OnConflict::Stop,
+            deliver_after_reset: AfterReset::Never,
         };
         assert_eq!(parse(ATTACH, json), Ok(expected));
         assert_eq!(parse(ATTACH, "{}"), Ok(Options::default()));

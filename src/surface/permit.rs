@@ -3,6 +3,7 @@
 
 use super::Connection;
 use crate::error::{Error, Kind, Result};
+use crate::replica::Replica;
 
 /// What a function reaches for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +55,10 @@ impl Connection {
     /// Takes away more than what is taken away already.
     pub fn take_away(&self, lock: Lock) {
         self.lock.set(self.lock.get().max(lock));
+        if self.lock.get() == Lock::Writing {
+            let attached = self.replica.try_borrow();
+            attached.iter().flat_map(|attached| attached.iter()).for_each(Replica::forbid_delivery);
+        }
     }
 
     /// Refuses what leads to another content of the file.

@@ -32,6 +32,7 @@ pub const WRITE: &[Column] = &[
     integer("in_transaction", "1 if it is part of the open transaction"),
     integer("recovered", "1 if its answer was lost and its outcome was found out (`exactly_once`)"),
     columns::text("columns", "the names of the columns that came back, as a JSON array"),
+    integer("queued", "its number, where the primary could not be reached (`offline_writes`)"),
 ];
 
 /// What only reads.
@@ -127,7 +128,7 @@ impl Table for WriteTable {
 /// The rows that came back, each with what the write did; one with nothing in
 /// it where none came.
 fn rows_of(report: WriteReport, style: json::Style) -> Box<dyn Rows> {
-    let WriteReport { results, arrival, recovered, .. } = report;
+    let WriteReport { results, arrival, recovered, queued, .. } = report;
     let result = results.into_iter().next().unwrap_or_default();
     let number = |value: Option<u64>| value.and_then(|value| i64::try_from(value).ok()).into();
     let said = vec![
@@ -135,11 +136,12 @@ fn rows_of(report: WriteReport, style: json::Style) -> Box<dyn Rows> {
         result.last_insert_rowid.into(),
         number(arrival.frame_no),
         arrival.position.and_then(Position::token).into(),
-        Output::Integer(i64::from(arrival.synced)),
+        if queued.is_some() { Output::Null } else { Output::Integer(i64::from(arrival.synced)) },
         arrival.sync_error.into(),
         Output::Integer(i64::from(arrival.in_transaction)),
         Output::Integer(i64::from(recovered)),
         Output::Json(json::columns(&result.columns)),
+        queued.map(|entry| entry.number).into(),
     ];
     if result.rows.is_empty() {
         let row = [vec![Output::Null], said].concat();

@@ -77,6 +77,17 @@ const COLUMNS: &[Column] = &[
     integer("last_error_unix_ms", "when that was", |status| {
         status.last_error().map(|(_, at)| *at).into()
     }),
+    integer(
+        "queued",
+        "writes that [wait for the primary](offline.md#without-a-network)",
+        |status| number(status.queue.as_ref().map(|queue| queue.waiting)),
+    ),
+    integer("set_aside", "queued writes that the primary has refused", |status| {
+        number(status.queue.as_ref().map(|queue| queue.set_aside))
+    }),
+    text("queue_error", "what keeps the first one that waits", |status| {
+        status.queue.as_ref().and_then(|queue| queue.error.clone()).into()
+    }),
 ];
 
 const fn text(name: &'static str, help: &'static str, value: fn(&Status) -> Output) -> Column {

@@ -1,8 +1,9 @@
 //! What is counted since an attach, and what its worker is at.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use super::report::SyncReport;
+use crate::clock::now_unix_ms;
 use crate::error::{Error, Kind, Result};
 use crate::primary::Tally;
 use crate::store::assembly::Assembly;
@@ -130,9 +131,4 @@ impl Counters {
         }
         self.last_error = Some((error.to_string(), now_unix_ms()));
     }
-}
-
-pub fn now_unix_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

@@ -15,7 +15,8 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::counters::{Counters, now_unix_ms};
+use super::counters::Counters;
+use crate::clock::now_unix_ms;
 use crate::sidecar::{self, Beside, Sidecar};
 
 /// What has not changed is noted as often as that.

@@ -1,9 +1,10 @@
 //! What a sync tells of itself: to its caller, and to the counters.
 
+use crate::delivery::Delivered;
 use crate::position::Position;
 
 /// What a sync did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct SyncReport {
     /// Where the file stands now; None where it holds nothing.
     pub position: Option<Position>,
@@ -18,6 +19,8 @@ pub struct SyncReport {
     /// is another one now.
     pub reset: bool,
     pub duration_ms: u64,
+    /// What went up before; None where nothing waited.
+    pub delivered: Option<Delivered>,
 }
 
 impl SyncReport {

@@ -10,6 +10,7 @@ use super::drain::{Drained, Watch, drain};
 use super::health::Health;
 use super::report::SyncReport;
 use super::streams::Streams;
+use crate::delivery::{self, Delivered, Delivery};
 use crate::error::{Error, Kind, Result};
 use crate::host::{HostDb, threadsafe};
 use crate::options::{OnReset, SyncOptions};
@@ -39,6 +40,8 @@ pub struct Syncer {
     pub health: Arc<Health>,
     /// Is told how far a pull is: frames received, frames to come.
     pub watch: Option<Watch>,
+    /// Empties the outbox before each pull; None where there can be none.
+    pub delivery: Option<Delivery>,
 }
 
 impl Syncer {
@@ -68,13 +71,27 @@ impl Syncer {
             streams: self.streams.clone(),
             health: self.health.clone(),
             watch: None,
+            delivery: self.delivery.clone(),
+        })
+    }
+
+    /// Sends up what waits in the outbox, and brings the file to what the
+    /// primary has then.
+    pub fn sync(&self, options: SyncOptions) -> Result<SyncReport> {
+        self.counted(|| {
+            let delivered = self.deliver_before_pull(options)?;
+            Ok(SyncReport { delivered, ..self.pull(options)? })
         })
     }
 
     /// Brings the file to what the primary has now.
-    pub fn sync(&self, options: SyncOptions) -> Result<SyncReport> {
+    pub fn sync_down(&self, options: SyncOptions) -> Result<SyncReport> {
+        self.counted(|| self.pull(options))
+    }
+
+    fn counted(&self, sync: impl FnOnce() -> Result<SyncReport>) -> Result<SyncReport> {
         let started = Instant::now();
-        let mut outcome = self.pull(options);
+        let mut outcome = sync();
         if let Ok(report) = &mut outcome {
             report.duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         }
@@ -111,6 +128,29 @@ impl Syncer {
             timeout: options.timeout.unwrap_or(self.timeout),
             cancelled: self.cancelled.clone(),
         }
+    }
+
+    /// A pull waits for no decision, and needs none: only where the primary is
+    /// away, it would find that, too.
+    pub fn deliver_before_pull(&self, options: SyncOptions) -> Result<Option<Delivered>> {
+        let Some(delivery) = &self.delivery else { return Ok(None) };
+        let patience = self.patience(options);
+        match self.deliver(delivery, &patience) {
+            Ok(Some(Delivered { error: Some(error), .. })) if is_away(&error) => Err(error),
+            Ok(delivered) => Ok(delivered),
+            Err(error) if error.kind() == Kind::Interrupted => Err(error),
+            Err(error) => Ok(Some(Delivered { error: Some(error), ..Delivered::default() })),
+        }
+    }
+
+    /// Sends up what waits in the outbox; None where nothing does.
+    pub fn deliver(&self, delivery: &Delivery, patience: &Patience) -> Result<Option<Delivered>> {
+        let replica = delivery::Replica {
+            primary: &self.primary,
+            position: self.file.position()?,
+            names: &|query| self.file.names(query),
+        };
+        delivery.deliver(&replica, patience)
     }
 
     fn pull(&self, options: SyncOptions) -> Result<SyncReport> {
@@ -246,6 +286,11 @@ impl Syncer {
         let replaces = matches!(base, Base::Everything { replaces: Some(_) });
         Ok(replaces && total.is_some_and(|total| total <= 1) && !self.file.has_no_table()?)
     }
+}
+
+/// Whether an error says that the primary cannot be reached.
+fn is_away(error: &Error) -> bool {
+    matches!(error.kind(), Kind::Unreachable | Kind::Unavailable | Kind::OutcomeUnknown)
 }
 
 /// What one look at the primary came to.

@@ -8,7 +8,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use super::counters::now_unix_ms;
+use crate::clock::now_unix_ms;
 use crate::error::{Error, Kind, Result};
 
 /// How each of ours begins.

@@ -281,7 +281,12 @@ fn watch(syncer: &Syncer, stream: &mut Followed) -> Result<Ending> {
     let mut look_after = PROOF;
     // What a pull has found, and when: it has to come by the stream, too.
     let mut owed: Option<(u64, Instant)> = None;
+    let mut delivered = Instant::now();
     loop {
+        if delivered.elapsed() >= PROOF {
+            syncer.deliver_before_pull(SyncOptions::default())?;
+            delivered = Instant::now();
+        }
         match stream.bring(syncer, &patience, |_| true)? {
             Drained::Enough => silent_since = Instant::now(),
             Drained::End | Drained::Overtaken => return Ok(Ending::Over),

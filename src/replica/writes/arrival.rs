@@ -1,8 +1,8 @@
 //! From the primary's "done" to the local file: where a write is to be found.
 
-use super::Work;
 use super::once::{Ended, open_error};
 use super::own_writes::Caught;
+use super::{Work, WriteReport};
 use crate::error::Result;
 use crate::position::Position;
 use crate::primary::{Executed, StatementResult};
@@ -35,7 +35,25 @@ impl Replica {
     /// Lets the primary run something that writes, and brings it back.
     pub(super) fn run_and_arrive(&self, work: Work<'_>, once: bool) -> Result<(Executed, Arrival)> {
         let before = self.syncer.file.position()?;
-        let executed = match self.send(work, before, once) {
+        let ended = self.send(work, before, once);
+        self.bring_back(before, ended)
+    }
+
+    /// What a write came to that was sent when the file stood at `before`.
+    pub(super) fn report(
+        &self,
+        work: Work<'_>,
+        before: Option<Position>,
+        ended: Ended,
+    ) -> Result<WriteReport> {
+        let (executed, arrival) = self.bring_back(before, ended)?;
+        let changes_schema = work.changes_schema();
+        let Executed { results, recovered, .. } = executed;
+        Ok(WriteReport { results, arrival, changes_schema, recovered, queued: None })
+    }
+
+    fn bring_back(&self, before: Option<Position>, ended: Ended) -> Result<(Executed, Arrival)> {
+        let executed = match ended {
             Ended::Known(executed) => self.noted(executed)?,
             Ended::Open(open) => return self.noted(Err(open_error(&open))),
         };

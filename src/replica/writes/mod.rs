@@ -7,9 +7,11 @@
 mod arrival;
 mod batch;
 mod migrate;
+mod offline;
 mod once;
 mod open;
 mod own_writes;
+mod queue;
 mod script;
 
 use crate::error::{Error, Kind, Result};
@@ -24,9 +26,11 @@ use crate::sqltext::statement::Head;
 
 pub use self::arrival::Arrival;
 pub use self::batch::{Batch, BatchReport};
+pub use self::offline::Retreat;
 pub use self::once::Ids;
 pub use self::open::OpenState;
 pub use self::own_writes::OwnWrites;
+pub use self::queue::{Discard, Queued, outbox_in_memory};
 pub use self::script::{Described, split};
 
 use self::migrate::refuse_key_pragmas;
@@ -41,6 +45,8 @@ pub struct WriteReport {
     pub changes_schema: bool,
     /// The answer was lost, and this is what the primary has noted.
     pub recovered: bool,
+    /// The primary could not be reached: nothing has happened yet.
+    pub queued: Option<Queued>,
 }
 
 /// Something for the primary to run.
@@ -102,7 +108,7 @@ impl Replica {
         let cuts = cut(sql, statement_is_complete)?;
         refuse_key_pragmas(&cuts)?;
         let statements = statements(cuts, args)?;
-        self.run(Work::Script(&statements))
+        self.run_or_queue(&statements)
     }
 
     /// The same with one statement only.
@@ -110,7 +116,7 @@ impl Replica {
         let cuts = cut(sql, statement_is_complete)?;
         refuse_key_pragmas(&cuts)?;
         let statement = only(cuts)?.bind(args)?;
-        self.run(Work::Script(&[statement]))
+        self.run_or_queue(&[statement])
     }
 
     /// What one statement that reads returns.
@@ -157,7 +163,7 @@ impl Replica {
         };
         let changes_schema = work.changes_schema();
         let Executed { results, recovered, .. } = executed;
-        Ok(WriteReport { results, arrival, changes_schema, recovered })
+        Ok(WriteReport { results, arrival, changes_schema, recovered, queued: None })
     }
 
     /// Remembers an error for the status.
@@ -193,6 +199,18 @@ impl Replica {
     pub(in crate::replica) fn patience(&self) -> Patience {
         self.syncer.patience(SyncOptions::default())
     }
+}
+
+/// The statements of a write that is to be queued: what can be said of it
+/// without the primary is said now.
+pub(in crate::replica) fn to_be_queued(sql: &str, args: Arguments) -> Result<Vec<Statement>> {
+    let cuts = cut(sql, statement_is_complete)?;
+    refuse_key_pragmas(&cuts)?;
+    if let Some(word) = cuts.iter().find_map(|cut| cut.head.transaction_word()) {
+        let text = format!("{word} cannot stand here: a queued write is one transaction already");
+        return Err(Error::new(Kind::BadArgument, text));
+    }
+    statements(cuts, args)
 }
 
 /// A statement that reads has columns and changes nothing.

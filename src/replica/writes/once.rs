@@ -43,7 +43,12 @@ impl Ids {
         let settled = given.open.first().copied().unwrap_or(sequence);
         let client = given.client.get_or_insert_with(random_name).clone();
         let id = WriteId { client, sequence };
-        Once { id, digest: String::new(), settled }
+        Once { id, digest: String::new(), settled, after: None }
+    }
+
+    /// Gives names from now on that have nothing to do with the earlier ones.
+    pub fn begin_anew(&self) {
+        *self.0.borrow_mut() = Given::default();
     }
 
     /// Nobody knows what became of it: its row must stay on the primary.
@@ -63,6 +68,7 @@ impl Ids {
 /// What a write came to whose primary stays away.
 pub struct LeftOpen {
     pub id: WriteId,
+    pub digest: String,
     pub cause: Error,
 }
 
@@ -75,7 +81,7 @@ pub enum Ended {
 impl Replica {
     /// Whether writes happen once without being asked for it.
     pub(in crate::replica) fn writes_once(&self) -> bool {
-        self.options.exactly_once
+        self.options.exactly_once || self.options.offline_writes
     }
 
     /// Sends it until its outcome is known or the patience is over.
@@ -112,17 +118,18 @@ impl Replica {
                         Err(_) => attempts.note(&error),
                     }
                 }
-                (true, _) => return self.leave_open(once.id, error),
+                (true, _) => return self.leave_open(once, error),
             }
             if let Err(cause) = attempts.again(error) {
-                return self.leave_open(once.id, cause);
+                return self.leave_open(once, cause);
             }
         }
     }
 
-    fn leave_open(&self, id: WriteId, cause: Error) -> Ended {
+    fn leave_open(&self, once: Once, cause: Error) -> Ended {
+        let Once { id, digest, .. } = once;
         self.ids.leave_open(&id);
-        Ended::Open(LeftOpen { id, cause })
+        Ended::Open(LeftOpen { id, digest, cause })
     }
 
     /// Commits with an id, and asks for it where the answer is lost.
@@ -142,7 +149,7 @@ impl Replica {
         loop {
             if let Err(cause) = attempts.again(cause) {
                 self.ids.leave_open(&once.id);
-                return Err(open_error(&LeftOpen { id: once.id, cause }));
+                return Err(open_error(&LeftOpen { id: once.id, digest: once.digest, cause }));
             }
             cause = match self.fate_of(&once.id, "", patience) {
                 Ok(Fate::Committed(_)) => return Ok(None),
@@ -150,7 +157,8 @@ impl Replica {
                 Err(error) if may_pass(error.kind()) => error,
                 Err(error) => {
                     self.ids.leave_open(&once.id);
-                    return Err(open_error(&LeftOpen { id: once.id, cause: error }));
+                    let open = LeftOpen { id: once.id, digest: once.digest, cause: error };
+                    return Err(open_error(&open));
                 }
             };
         }
@@ -168,7 +176,7 @@ impl Replica {
 
 /// The error of a write that was left open.
 pub fn open_error(open: &LeftOpen) -> Error {
-    let LeftOpen { id, cause } = open;
+    let LeftOpen { id, cause, .. } = open;
     Error::new(
         Kind::OutcomeUnknown,
         format!(
@@ -198,7 +206,7 @@ fn told(fate: Fate, frame_no: Option<u64>, count: usize) -> Option<Result<Execut
             let results = results(noted, count);
             Some(Ok(Executed { results, frame_no, recovered: true }))
         }
-        Fate::Refused | Fate::Another | Fate::Forgotten => None,
+        Fate::Refused | Fate::Another | Fate::Forgotten | Fate::NotAfter => None,
     }
 }
 

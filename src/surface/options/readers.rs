@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::bad;
 use crate::error::{Error, Result};
-use crate::options::OnReset;
+use crate::options::{AfterReset, OnConflict, OnReset};
 use crate::secret::Secret;
 use crate::units::MB;
 
@@ -114,6 +114,23 @@ pub(super) fn on_reset(value: &Value) -> Result<OnReset> {
         Some("replace") => Ok(OnReset::Replace),
         Some("error") => Ok(OnReset::Error),
         _ => Err(must_be("\"auto\", \"replace\" or \"error\"", value)),
+    }
+}
+
+pub(super) fn on_conflict(value: &Value) -> Result<OnConflict> {
+    match value.as_str() {
+        Some("set_aside") => Ok(OnConflict::SetAside),
+        Some("stop") => Ok(OnConflict::Stop),
+        _ => Err(must_be("\"set_aside\" or \"stop\"", value)),
+    }
+}
+
+pub(super) fn after_reset(value: &Value) -> Result<AfterReset> {
+    match value.as_str() {
+        Some("proved") => Ok(AfterReset::Proved),
+        Some("always") => Ok(AfterReset::Always),
+        Some("never") => Ok(AfterReset::Never),
+        _ => Err(must_be("\"proved\", \"always\" or \"never\"", value)),
     }
 }
 
