@@ -149,6 +149,29 @@ fn a_query_counts_as_contact() {
     assert_eq!(shell.run(contact), "0|0|0");
 }
 
+/// Frameworks do it when they close a connection. What SQLite says then is in
+/// troubleshooting; nothing else may come of it.
+#[test]
+fn to_optimize_a_replica_changes_nothing() {
+    let sqld = Sqld::start();
+    sqld.execute(
+        "CREATE TABLE t(id INTEGER PRIMARY KEY, x); CREATE INDEX i ON t(x);\
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)
+         INSERT INTO t SELECT i, i % 7 FROM n",
+    );
+    let (_folder, db) = empty_place();
+    let mut shell = Shell::attached(&db, &sqld.url());
+    assert_eq!(shell.run("SELECT count(*) FROM t WHERE x = 3"), "714");
+    for optimize in ["PRAGMA optimize", "PRAGMA optimize = 0x10002", "ANALYZE"] {
+        let said = shell.ask(&format!("{optimize};\n"));
+        assert!(said.is_empty() || said.contains("readonly database"), "{optimize}: {said}");
+        shell.run("SELECT replica_write('UPDATE t SET x = x + 1 WHERE id = 1')");
+        assert_eq!(shell.run("PRAGMA integrity_check"), "ok");
+    }
+    shell.close();
+    assert_replica_equals_primary(&db, &sqld);
+}
+
 #[test]
 fn there_is_help() {
     let (_folder, db) = empty_place();

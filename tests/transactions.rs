@@ -202,6 +202,8 @@ fn a_transaction_that_another_writer_has_taken_over_is_an_error() {
     shell.run("SELECT replica_write('DELETE FROM a')");
     sqld.execute("UPDATE a SET n = n + 1");
     let error = shell.error("SELECT replica_write('INSERT INTO a VALUES (9, 9)')");
+    let remedy = "it was open for more than 5 s while another writer waited, so make it smaller";
+    assert!(error.contains(remedy), "{error}");
     assert_lost(&mut shell, &sqld, &error);
     shell.run("SELECT replica_begin('immediate')");
     shell.run("SELECT replica_write('DELETE FROM a')");

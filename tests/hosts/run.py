@@ -197,6 +197,11 @@ def ruby(setup):
     return ["ruby", *story("ruby.rb")]
 
 
+def ruby_activerecord(setup):
+    setup.apt(("ruby", "-rsqlite3", "-ractive_record", "-e", "0"), "ruby-activerecord", "ruby-sqlite3")
+    return ["ruby", *story("ruby_activerecord.rb")]
+
+
 def perl(setup):
     setup.apt(("perl", "-MDBD::SQLite", "-e", "0"), "libdbd-sqlite3-perl")
     return ["perl", *story("perl.pl")]
@@ -243,7 +248,7 @@ def rust(setup):
 
 HOSTS = {function.__name__: function for function in (
     shell, python_stdlib, python_apsw, python_sqlalchemy, python_django, node_better_sqlite3, node_builtin, node_workers, deno, bun,
-    php, ruby, perl, tcl, go, java, r, rust)}
+    php, ruby, ruby_activerecord, perl, tcl, go, java, r, rust)}
 
 
 class Primary:
