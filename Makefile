@@ -68,7 +68,7 @@ test-versions: $(EXTENSION) $(SQLD) ## the main story in old SQLites, from 3.29 
 	@tests/versions/built.sh $(EXTENSION) $(SQLD) $(TOOLS)/versions/built
 
 soak: $(SQLD) $(FRONTS) $(SHELL_OK) ## many processes and kill -9 at random: make soak MINUTES=10 [SEED=n]
-	MINUTES=$(or $(MINUTES),10) cargo test --locked --features fault-points --test soak --test soak_live --test exactly_once --test power --test kill --test fuzz --test proxies -- --ignored --nocapture
+	MINUTES=$(or $(MINUTES),10) cargo test --locked --features fault-points --test soak --test soak_live --test exactly_once --test power --test kill --test fuzz --test proxies --test cloud -- --ignored --nocapture
 
 dist: $(VENV) $(ZIG) ## archive, Python wheel, npm package and sqlpkg.json in dist/
 	$(DIST_BUILD)

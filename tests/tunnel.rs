@@ -107,6 +107,26 @@ fn the_environment_names_a_proxy_for_what_is_elsewhere_and_exceptions() {
     }
 }
 
+/// Nobody is asked past a proxy that somebody meant to be used.
+#[test]
+fn a_variable_that_names_no_http_proxy_is_an_error_and_not_left_out() {
+    for (variable, value, text) in [
+        (
+            "ALL_PROXY",
+            "socks5://127.0.0.1:1080",
+            "ALL_PROXY: the URL of the proxy cannot be used: a SOCKS proxy",
+        ),
+        ("https_proxy", "http://", "https_proxy: the URL of the proxy cannot be used"),
+    ] {
+        let (_folder, db) = empty_place();
+        let mut command = shell::command(&db);
+        command.env("no_proxy", "").env(variable, value);
+        let script = format!("{}SELECT replica_attach('https://db.test');\n", shell::load());
+        let output = shell::shell_in(command, &script);
+        assert!(output.stderr.contains(text), "{output:?}");
+    }
+}
+
 #[test]
 fn what_a_proxy_answers_instead_is_told_as_what_it_is() {
     let (_folder, db) = empty_place();

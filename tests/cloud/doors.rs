@@ -48,6 +48,48 @@ fn of_a_host_at_turso_nothing_is_asked_but_what_is_wanted() {
     assert_replica_equals_primary(&db, &aws);
 }
 
+/// Frames that sqld has prepared are billed there, read or not: so none are asked
+/// for that may be sent twice.
+#[test]
+fn of_a_host_at_turso_the_log_is_read_in_one_go() {
+    let sqld = Sqld::start();
+    sqld.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, x)");
+    for _ in 0..12 {
+        sqld.execute(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 400)
+             INSERT INTO t(x) SELECT randomblob(4000) FROM n",
+        );
+    }
+    let ways = |host: &str| {
+        let proxy = open_proxy_to(sqld.address().to_string());
+        let (_folder, db) = empty_place();
+        let mut shell = Shell::loaded(&db);
+        let options = format!(r#"{{"proxy": "{}", "protocol": "sqld"}}"#, proxy.url());
+        shell.json(&attach(&format!("http://{host}"), &options));
+        assert_replica_equals_primary(&db, &sqld);
+        proxy.requests().len()
+    };
+    assert_eq!(ways("db-org.turso.io"), 1);
+    assert!(ways("db-org.example") > 1, "elsewhere it is read in pieces side by side");
+}
+
+/// Whatever stands in between may be closing it just then.
+#[test]
+#[ignore = "half a minute: make soak"]
+fn a_write_goes_over_no_connection_that_was_idle_for_long() {
+    let aws = Aws::start();
+    let (_folder, db, mut shell) = replica(&aws, "{}");
+    let mut write = |idle| {
+        std::thread::sleep(Duration::from_secs(idle));
+        shell.json(WRITE);
+        aws.requests().iter().map(|asked| asked.connection).collect::<Vec<_>>()
+    };
+    let first = write(0);
+    assert_eq!(write(1)[0], first[0]);
+    assert_ne!(write(22)[0], first[0], "a new one");
+    assert_replica_equals_primary(&db, &aws);
+}
+
 #[test]
 fn a_database_that_was_just_created_is_waited_for() {
     let aws = Aws::start();

@@ -44,6 +44,12 @@ fn changed_rows_are_counted_also_where_nothing_was_inserted() {
     }
     let error = shell.error("SELECT replica_write('INSERT INTO t(id) VALUES (2)')");
     assert_eq!(error, "replica_write: UNIQUE constraint failed: t.id");
+    // The message says UNIQUE of a primary key; the server says more.
+    assert_eq!(shell.run("SELECT replica_error() ->> 'code'"), "1555");
+    let trigger = "CREATE TRIGGER no BEFORE DELETE ON t BEGIN SELECT RAISE(ABORT, ''never''); END";
+    shell.json(&format!("SELECT replica_write('{trigger}')"));
+    shell.error("SELECT replica_write('DELETE FROM t')");
+    assert_eq!(shell.run("SELECT replica_error() ->> 'code'"), "1811");
 }
 
 #[test]
