@@ -67,8 +67,8 @@ test-versions: $(EXTENSION) $(SQLD) ## the main story in old SQLites, from 3.29 
 	@tests/versions/run.sh $(EXTENSION) $(SQLD) $(TOOLS)/versions
 	@tests/versions/built.sh $(EXTENSION) $(SQLD) $(TOOLS)/versions/built
 
-soak: $(SQLD) $(FRONTS) $(SHELL_OK) ## many processes and kill -9 at random: make soak MINUTES=10 [SEED=n]
-	MINUTES=$(or $(MINUTES),10) cargo test --locked --features fault-points --test soak --test soak_live --test exactly_once --test power --test kill --test fuzz --test proxies --test cloud -- --ignored --nocapture
+soak: $(EXTENSION) $(SQLD) $(FRONTS) $(SHELL_OK) ## many processes and kill -9 at random: make soak MINUTES=10 [SEED=n]
+	MINUTES=$(or $(MINUTES),10) cargo test --locked --features fault-points --test soak --test soak_live --test exactly_once --test power --test kill --test fuzz --test proxies --test cloud --test memory -- --ignored --nocapture
 
 dist: $(VENV) $(ZIG) ## archive, Python wheel, npm package and sqlpkg.json in dist/
 	$(DIST_BUILD)

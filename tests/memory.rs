@@ -28,10 +28,10 @@ fn pythons() -> Vec<PathBuf> {
 }
 
 /// `python memory.py LIBRARY URL case`, to be run in an empty folder.
-fn case_command(python: &Path, case: &str, sqld: &Sqld) -> Vec<String> {
+fn case_command(python: &Path, library: &Path, case: &str, sqld: &Sqld) -> Vec<String> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python/memory.py");
-    let (library, url) = (extension(), PathBuf::from(sqld.url()));
-    let words = [python, Path::new("-B"), &script, &library, &url];
+    let url = PathBuf::from(sqld.url());
+    let words = [python, Path::new("-B"), &script, library, &url];
     words.iter().map(|word| word.display().to_string()).chain([case.to_owned()]).collect()
 }
 
@@ -57,10 +57,14 @@ fn assert_success(case: &str, ended: &Ended) {
 
 /// Runs a case with each Python; nothing may be left in the folder.
 fn holds(case: &str) {
+    holds_with(&extension(), case);
+}
+
+fn holds_with(library: &Path, case: &str) {
     let sqld = Sqld::start();
     for python in pythons() {
         let (folder, _) = empty_place();
-        let ended = run(&case_command(&python, case, &sqld), folder.path());
+        let ended = run(&case_command(&python, library, case, &sqld), folder.path());
         assert_success(&format!("{case} with {}", python.display()), &ended);
         assert_eq!(files(folder.path()), [""; 0], "{case}");
     }
@@ -79,6 +83,13 @@ fn a_promoted_one_is_written_by_its_only_connection() {
 #[test]
 fn what_cannot_be_attached_in_memory_is_refused_with_code_and_reason() {
     holds("refusals");
+}
+
+#[test]
+fn an_attach_disturbs_nothing_that_the_connection_is_at() {
+    holds("attach_within");
+    holds("attach_beside_a_backup");
+    holds("shared_cache");
 }
 
 #[test]
@@ -128,6 +139,24 @@ fn many_lives_and_rewrites_leave_no_memory_behind() {
 }
 
 #[test]
+#[ignore = "make soak runs it"]
+fn a_thousand_lives_leave_no_memory_behind() {
+    holds("many_lives");
+}
+
+/// The library for tests reads no log that long.
+#[test]
+#[ignore = "make soak runs it: two to five gigabytes of memory"]
+fn more_than_two_gigabytes_are_a_replica_too() {
+    let library = Path::new(env!("CARGO_MANIFEST_DIR")).join("dist/replica.so");
+    if !library.exists() {
+        println!("skipped: no {}; make builds it", library.display());
+        return;
+    }
+    holds_with(&library, "large");
+}
+
+#[test]
 fn without_memory_a_sync_fails_and_readers_keep_their_state() {
     holds("without_memory");
 }
@@ -147,7 +176,7 @@ fn no_file_is_made_or_opened_for_writing() {
         let path = trace.path().display().to_string();
         let mut words: Vec<String> =
             ["strace", "-f", "-e", calls, "-o", &path].map(String::from).into();
-        words.extend(case_command(&python, "no_file", &sqld));
+        words.extend(case_command(&python, &extension(), "no_file", &sqld));
         let ended = run(&words, folder.path());
         let traced = std::fs::read_to_string(trace.path()).expect("a trace");
         if traced.is_empty() {
@@ -179,7 +208,7 @@ fn it_works_where_nothing_can_be_written() {
         let unshare =
             ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", make_read_only, "sh"];
         let mut words: Vec<String> = unshare.map(String::from).into();
-        words.extend(case_command(&python, "nothing_writable", &sqld));
+        words.extend(case_command(&python, &extension(), "nothing_writable", &sqld));
         let ended = run(&words, folder.path());
         let refused = String::from_utf8_lossy(&ended.stderr).contains("unshare");
         if ended.status.code() == Some(77) || refused {

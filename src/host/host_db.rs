@@ -12,7 +12,7 @@ use super::handle::{
 };
 use super::memory::Store;
 use super::temporary::Vfs;
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 
 /// sqlite.org/c3ref/c_dbconfig_defensive.html.
 const DBCONFIG_TRUSTED_SCHEMA: c_int = 1017;
@@ -124,6 +124,20 @@ impl HostDb {
     /// The same; the first column of its first row.
     pub(super) fn ask(self, sql: &str) -> Result<Option<String>> {
         first_value(self.0, sql).map_err(|code| error(self.0, sql, code))
+    }
+
+    /// Refuses a connection whose locks of its main database stay taken, which
+    /// nobody else could then read or change.
+    pub fn refuse_exclusive(self) -> Result<()> {
+        // Where it may not be asked, the locks will be found taken.
+        match self.ask("PRAGMA main.locking_mode").unwrap_or_default().as_deref() {
+            Some("exclusive") => Err(Error::new(
+                Kind::Busy,
+                "this connection keeps its database to itself (PRAGMA locking_mode = EXCLUSIVE); \
+                 set it to NORMAL, read something, and attach again",
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// Whether no transaction is open on it.

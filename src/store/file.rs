@@ -429,16 +429,20 @@ impl ReplicaFile {
 /// there; the schema cookie that it had before.
 fn settle_in_memory(host: HostDb, share: Option<&str>) -> Result<u32> {
     let reopen = host.main_path().is_none() || memory::reopen::is_memdb(host);
+    let mut cookie_before = 0;
     if reopen && !host.is_in_memory() {
-        return Ok(memory::reopen::move_main(host, share)?.cookie_before);
+        cookie_before = memory::reopen::move_main(host, share)?.cookie_before;
+    } else if let Some(share) = share {
+        if !host.main_file()?.is_named_in_memory(share) {
+            return Err(Error::new(
+                Kind::BadArgument,
+                "option share: the main database is another one already; use it on a connection \
+                 that was opened on ':memory:'",
+            ));
+        }
     }
-    let Some(share) = share else { return Ok(0) };
-    if host.main_file()?.is_named_in_memory(share) {
-        return Ok(0);
+    if host.is_in_memory() {
+        host.refuse_exclusive()?;
     }
-    Err(Error::new(
-        Kind::BadArgument,
-        "option share: the main database is another one already; use it on a connection that was \
-         opened on ':memory:'",
-    ))
+    Ok(cookie_before)
 }

@@ -19,7 +19,7 @@ except ImportError:
     import sqlite3
 
 LIBRARY, URL = sys.argv[1:3]
-BUSY, READONLY, MISUSE, ERROR = 5, 8, 21, 1
+BUSY, LOCKED, READONLY, MISUSE, ERROR = 5, 6, 8, 21, 1
 
 
 class Database:
@@ -302,6 +302,128 @@ def case_omitted():
     db.close()
 
 
+def case_attach_within():
+    """What else of the connection is at work when it attaches: refused with
+    main as it was, and the next attach succeeds."""
+    on_primary("DROP TABLE IF EXISTS t; CREATE TABLE t(x); INSERT INTO t VALUES (1)")
+    call = f"SELECT replica_attach('{URL}')"
+    reading = (BUSY, "replica_attach: this connection is reading its empty database; attach in a statement of its own")
+    writing = (MISUSE, "replica_attach: the call is part of a statement that writes; attach in a plain SELECT")
+
+    def then_works(db):
+        assert db.rows("SELECT file FROM pragma_database_list WHERE name = 'main'") == [("",)]
+        db.rows(call)
+        equals_primary(db)
+        db.close()
+
+    def blob(db, schema, writable=False):
+        if apsw:
+            return db.connection.blob_open(schema, "b", "x", 1, writable)
+        return db.connection.blobopen("b", "x", 1, name=schema, readonly=not writable)
+
+    db = Database(":memory:")
+    db.rows("CREATE TEMP TABLE y(x)")
+    db.rows(f"CREATE TEMP TRIGGER z AFTER INSERT ON y BEGIN {call}; END")
+    found = db.error("INSERT INTO y VALUES (1)")
+    assert found == writing, found
+    db.rows("INSERT INTO y SELECT 1 WHERE 0")
+    assert db.rows("SELECT * FROM y") == []
+    then_works(db)
+
+    # A statement that reads a temporary or an attached table, with the call in it or beside it.
+    for there in ("CREATE TEMP TABLE y AS SELECT 1 AS x", f"CREATE TEMP VIEW y AS {call} AS x",
+                  "ATTACH ':memory:' AS m; CREATE TABLE m.y AS SELECT 1 AS x"):
+        db = Database(":memory:")
+        for sql in there.split("; "):
+            db.rows(sql)
+        found = db.error(call + ", x FROM y" if "VIEW" not in there else "SELECT x FROM y")
+        assert found == reading, found
+        then_works(db)
+
+    for schema, writable, expected in (("main", False, reading), ("temp", False, reading), ("temp", True, writing)):
+        db = Database(":memory:")
+        db.rows(f"CREATE TABLE {schema}.b(x)")
+        db.rows(f"INSERT INTO {schema}.b VALUES (x'41424344')")
+        handle = blob(db, schema, writable)
+        found = db.error(call)
+        assert found == expected, (schema, writable, found)
+        assert handle.read() == b"ABCD"
+        handle.close()
+        if schema == "main":
+            assert db.error(call)[0] == READONLY
+            db.rows("DROP TABLE b")
+        then_works(db)
+
+    for name in (":memory:", "file:alone?vfs=replica"):
+        db = Database(name)
+        db.rows("PRAGMA locking_mode = EXCLUSIVE")
+        found = db.error(call)
+        assert found == (BUSY, "replica_attach: this connection keeps its database to itself (PRAGMA locking_mode = "
+                         "EXCLUSIVE); set it to NORMAL, read something, and attach again"), found
+        db.rows("PRAGMA locking_mode = NORMAL")
+        db.rows("SELECT * FROM sqlite_master")
+        db.rows(call)
+        equals_primary(db)
+        db.close()
+
+
+def case_attach_beside_a_backup():
+    """A backup of the empty main database that is under way is not disturbed.
+    (SQLite up to 3.40 does not tell of one.)"""
+    if not apsw:
+        return
+    on_primary("DROP TABLE IF EXISTS t; CREATE TABLE t(x); INSERT INTO t VALUES (1)")
+    db, copy = Database(":memory:"), Database(":memory:", load=False)
+    db.rows("CREATE TABLE q(x)")
+    db.rows("INSERT INTO q VALUES (zeroblob(100000))")
+    db.rows("DROP TABLE q")
+    with copy.connection.backup("main", db.connection, "main") as backup:
+        backup.step(1)
+        found = db.error(f"SELECT replica_attach('{URL}')")
+        assert found == (BUSY, "replica_attach: a backup of the empty main database is under way; attach when it has "
+                         "ended"), found
+        assert backup.step(-1)
+    assert copy.one("PRAGMA integrity_check") == "ok"
+    db.attach()
+    equals_primary(db)
+    db.close()
+
+
+def case_shared_cache():
+    """A connection leaves the database of a shared cache; the others keep it."""
+    first, second = (Database("file::memory:?cache=shared") for _ in range(2))
+    first.rows("CREATE TABLE probe(x)")
+    if second.rows("SELECT * FROM sqlite_master") == []:
+        print("this SQLite has no shared cache")
+        return
+    first.rows("DROP TABLE probe")
+    on_primary("DROP TABLE IF EXISTS t; CREATE TABLE t(x); INSERT INTO t VALUES (1)")
+    call = f"SELECT replica_attach('{URL}')"
+    # SQLite of before 3.41 would wait for itself here.
+    assert first.error(f"CREATE TEMP TABLE x AS {call}")[0] == MISUSE
+    second.rows("BEGIN")
+    second.rows("CREATE TABLE theirs(x)")
+    code, text = first.error(call)
+    assert code in (BUSY, LOCKED) and "locked" in text, (code, text)
+    second.rows("COMMIT")
+    code, text = first.error(call)
+    assert code == READONLY and "holds data" in text, (code, text)
+    second.rows("DROP TABLE theirs")
+    second.rows("BEGIN")
+    second.rows("SELECT * FROM sqlite_master")
+    first.rows(call)
+    equals_primary(first)
+    second.rows("COMMIT")
+    second.rows("CREATE TABLE theirs(x)")
+    second.rows("INSERT INTO theirs VALUES (2)")
+    first.one("SELECT replica_sync()")
+    assert first.error("SELECT * FROM theirs")[0] == ERROR
+    first.close()
+    assert second.one("SELECT x FROM theirs") == 2
+    assert second.error(call)[0] == READONLY
+    second.close()
+
+
 def case_backups():
     """A backup of a replica in memory is a replica in a file."""
     if not apsw:
@@ -569,20 +691,56 @@ def case_nothing_writable():
     case_no_file(own_temporary=False)
 
 
-def case_lives():
+def case_lives(rounds=160):
     """Replicas that come and go leave no memory behind."""
     on_primary("DROP TABLE IF EXISTS t; CREATE TABLE t(x); INSERT INTO t VALUES (zeroblob(200000))")
     sizes = []
-    for round in range(160):
+    for round in range(rounds):
         db = Database(":memory:" if round % 2 else "file:life?vfs=replica")
         db.attach(live=round % 4 == 0)
         assert db.one("SELECT length(x) FROM t") == 200000
         db.close()
-        if round % 40 == 39:
+        if (round + 1) % (rounds // 4) == 0:
             gc.collect()
             sizes.append(resident())
-    print("resident after 40, 80, 120, 160 lives, MB:", [size >> 20 for size in sizes])
+    print(f"resident after each quarter of {rounds} lives, MB:", [f"{size / (1 << 20):.1f}" for size in sizes])
     assert sizes[-1] - sizes[0] < 4 << 20, sizes
+
+
+def case_many_lives():
+    case_lives(1000)
+
+
+def case_large(megabytes=2200):
+    """More than the two gigabytes that SQLite's own databases in memory end at."""
+    on_primary("DROP TABLE IF EXISTS t; CREATE TABLE t(id INTEGER PRIMARY KEY, v, pad)")
+    for start in range(0, megabytes, 100):
+        on_primary(f"INSERT INTO t WITH RECURSIVE c(n) AS (SELECT {start * 256 + 1} UNION ALL SELECT n + 1 FROM c "
+                   f"WHERE n < {(start + 100) * 256}) SELECT n, 0, randomblob(3900) FROM c")
+    before = resident()
+    forget_most_resident()
+    db, began = Database("file:large?vfs=replica"), time.monotonic()
+    db.attach(timeout=300)
+    took, most = time.monotonic() - began, most_resident()
+    size = db.one("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size")
+    assert size > 1 << 31, size
+    print(f"{size / (1 << 20):.0f} MB in {took:.1f} s, at most {(most - before) / (1 << 20):.0f} MB above the process before, "
+          f"then {(resident() - before) / (1 << 20):.0f} MB")
+    rows = db.one("SELECT count(*) FROM t")
+    assert db.one("PRAGMA quick_check") == "ok"
+    last = db.rows("SELECT id, v, hex(substr(pad, 1, 8)) FROM t ORDER BY id DESC LIMIT 1")
+    ask = "SELECT row FROM replica_query('SELECT id, v, hex(substr(pad, 1, 8)) FROM t ORDER BY id DESC LIMIT 1')"
+    assert [tuple(json.loads(row)) for (row,) in db.rows(ask)] == last
+    # Beyond the second gigabyte it is changed and grows.
+    on_primary(f"UPDATE t SET v = 1 WHERE id > {rows - 1000}; INSERT INTO t SELECT id + 1000000, 2, pad FROM t "
+               f"WHERE id > {rows - 1000}")
+    db.one("SELECT replica_sync()")
+    assert db.one(f"SELECT count(*) FROM t WHERE v > 0 AND id > {rows - 1000}") == 2000
+    second = Database("file:large?vfs=replica", load=False)
+    assert second.one("SELECT count(*) FROM t") == rows + 1000
+    second.close()
+    db.close()
+    assert resident() - before < 32 << 20
 
 
 def case_rewrites(megabytes=64, rounds=4):

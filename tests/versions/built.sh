@@ -37,7 +37,7 @@ flags() {
 }
 
 # Not what measures memory or time, which such a build has other than usual.
-cases="story promote refusals backups old_statements sharing replaced disk beside_memdb readers fork no_file"
+cases="story promote refusals attach_within attach_beside_a_backup shared_cache backups old_statements sharing replaced disk beside_memdb readers fork no_file"
 
 work=$(mktemp -d)
 trap 'kill "${server:-}" 2>/dev/null || true; rm -rf "$work"' EXIT

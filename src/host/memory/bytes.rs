@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use memmap2::MmapMut;
 
@@ -15,6 +16,10 @@ const PIECE: usize = 1 << 20;
 /// What is left to everybody else: Rust's own collections, and many a host, end
 /// the process where they get no memory, so databases are to fail before.
 const HEADROOM: usize = 16 << 20;
+
+/// How much may be taken before somebody looks again whether that is left: a
+/// look costs as much as a small sync has to spare.
+const UNWATCHED: usize = HEADROOM / 4;
 
 /// There is no memory for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,7 +110,12 @@ fn new_piece() -> Result<MmapMut, OutOfMemory> {
 
 /// Memory that is given back as a whole, and taken for what is touched only.
 pub fn zeros(size: usize) -> Result<MmapMut, OutOfMemory> {
-    leave_some()?;
+    /// Taken since the last look, by all threads.
+    static TAKEN: AtomicUsize = AtomicUsize::new(UNWATCHED);
+    if TAKEN.fetch_add(size, Ordering::Relaxed).saturating_add(size) > UNWATCHED {
+        leave_some()?;
+        TAKEN.store(0, Ordering::Relaxed);
+    }
     MmapMut::map_anon(size).map_err(|_| OutOfMemory)
 }
 

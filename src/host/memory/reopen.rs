@@ -83,17 +83,20 @@ pub fn move_main(host: HostDb, share: Option<&str>) -> Result<Moved> {
         Some(name) => names::uri(name.as_bytes()),
         None => names::private(NEXT.fetch_add(1, Ordering::Relaxed)),
     };
-    let limit = host.page_limit();
-    let code = open_in_place(db, &uri);
-    host.set_page_limit(limit);
+    let code = open_in_place(host, &uri)?;
     if host.is_in_memory() {
         return Ok(Moved { cookie_before });
     }
-    Err(cannot(match code {
+    Err(match code {
+        // SQLite itself looks from 3.41 on.
+        Some(rc::BUSY) => Error::new(
+            Kind::Busy,
+            "a backup of the empty main database is under way; attach when it has ended",
+        ),
         // An authorizer that denies ATTACH, for one.
-        Some(_) => "SQLite refused to open it anew",
-        None => "this SQLite has no VFS memdb",
-    }))
+        Some(_) => cannot("SQLite refused to open it anew"),
+        None => cannot("this SQLite has no VFS memdb"),
+    })
 }
 
 /// Opens a main database that nobody else can open by its name once more, so
@@ -102,17 +105,24 @@ pub fn move_main(host: HostDb, share: Option<&str>) -> Result<Moved> {
 pub fn refresh(host: HostDb) {
     let store = host.store().filter(|store| store.is_private());
     if let Some(store) = store.filter(|_| refuse_while_in_use(host.handle()).is_ok()) {
-        let limit = host.page_limit();
-        open_in_place(host.handle(), store.uri());
-        host.set_page_limit(limit);
+        // In use after all, it is left as it is.
+        let _ = open_in_place(host, store.uri());
     }
 }
 
 /// What SQLite says of opening the main database anew; None without memdb.
-fn open_in_place(db: *mut sqlite3, uri: &[u8]) -> Option<i32> {
+fn open_in_place(host: HostDb, uri: &[u8]) -> Result<Option<i32>> {
+    let db = host.handle();
+    let limit = host.page_limit();
+    // To ask for the limit leaves a transaction open on the main database
+    // while a statement reads another one.
+    refuse_while_read(db)?;
     // SAFETY: an open connection whose main database nothing is using; no
     // bytes are handed over.
-    as_memdb(uri, || unsafe { sqlite!(deserialize(db, MAIN, ptr::null_mut(), 0, 0, 0)) })
+    let code =
+        as_memdb(uri, || unsafe { sqlite!(deserialize(db, MAIN, ptr::null_mut(), 0, 0, 0)) });
+    host.set_page_limit(limit);
+    Ok(code)
 }
 
 fn cannot(cause: &str) -> Error {
