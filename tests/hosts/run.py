@@ -3,7 +3,8 @@
 A host is a program in this folder: PROGRAM LIBRARY URL DATABASE. It prints
 `step: NAME ...` after each step; the last step, `close`, is its own end with
 exit status 0. Each host gets a real sqld (the environment variable SQLD) with
-the table `orders` and one row.
+the table `orders` and one row. Programs in `memory/` tell a second story, of a
+replica without a file that connections and threads share.
 
 A host that is missing is installed: into .tools/hosts/, or by apt-get where we
 are root. With --no-install, and where that is not possible, it is skipped with
@@ -29,6 +30,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 TOOLS = Path(os.environ.get("HOSTS_TOOLS", ROOT / ".tools" / "hosts"))
 STEPS = ["load", "attach", "read", "write", "returning", "constraint", "readonly", "sync", "live", "close"]
+IN_MEMORY = ["load", "attach", "read", "write", "second", "others", "live", "close"]
 # A story takes a second; a hang is what we look for.
 PATIENCE = 60
 
@@ -124,14 +126,20 @@ class Setup:
         return folder
 
 
+    def node(self):
+        """A node whose node:sqlite loads extensions."""
+        return self.node_modules() / "node_modules" / "node" / "bin" / "node"
+
+
 def story(name):
     return [str(HERE / name)]
 
 
 def node_script(folder, name):
     """A module finds its packages from where it is, so it goes there."""
-    shutil.copy(HERE / name, folder)
-    return str(folder / name)
+    copy = folder / Path(name).name
+    shutil.copy(HERE / name, copy)
+    return str(copy)
 
 
 def shell(setup):
@@ -163,9 +171,7 @@ def node_better_sqlite3(setup):
 
 
 def node_builtin(setup):
-    folder = setup.node_modules()
-    node = folder / "node_modules" / "node" / "bin" / "node"
-    return [node, "--no-warnings", node_script(folder, "node_builtin.mjs")]
+    return [setup.node(), "--no-warnings", *story("node_builtin.mjs")]
 
 
 def runtime(setup, name):
@@ -246,9 +252,44 @@ def rust(setup):
     return [target / "debug" / "story"]
 
 
+def memory_shell(setup):
+    setup.apt(("sqlite3", "-version"), "sqlite3")
+    return ["bash", *story("memory/memory.sh")]
+
+
+def memory_python_stdlib(setup):
+    return [setup.system_python(), *story("memory/memory.py"), "sqlite3"]
+
+
+def memory_python_apsw(setup):
+    return [*python_apsw(setup)[:1], *story("memory/memory.py"), "apsw"]
+
+
+def memory_node_builtin(setup):
+    return [setup.node(), "--no-warnings", *story("memory/memory.mjs"), "node:sqlite"]
+
+
+def memory_node_better_sqlite3(setup):
+    return ["node", node_script(setup.node_modules(), "memory/memory.mjs"), "better-sqlite3"]
+
+
+def memory_bun(setup):
+    return [runtime(setup, "bun"), "run", *story("memory/memory.mjs"), "bun:sqlite"]
+
+
+def memory_deno(setup):
+    return [runtime(setup, "deno"), "run", "--quiet", "--allow-all", *story("memory/memory.mjs"), "node:sqlite"]
+
+
 HOSTS = {function.__name__: function for function in (
-    shell, python_stdlib, python_apsw, python_sqlalchemy, python_django, node_better_sqlite3, node_builtin, node_workers, deno, bun,
-    php, ruby, ruby_activerecord, perl, tcl, go, java, r, rust)}
+    shell, python_stdlib, python_apsw, python_sqlalchemy, python_django, node_better_sqlite3, node_builtin, node_workers,
+    deno, bun, php, ruby, ruby_activerecord, perl, tcl, go, java, r, rust,
+    memory_shell, memory_python_stdlib, memory_python_apsw, memory_node_builtin, memory_node_better_sqlite3,
+    memory_bun, memory_deno)}
+
+
+def is_in_memory(name):
+    return name.startswith("memory_")
 
 
 class Primary:
@@ -315,9 +356,9 @@ def say(text):
     print(f"hosts: {text}", file=sys.stderr, flush=True)
 
 
-def tell(command, extension, primary):
+def tell(command, extension, primary, in_memory):
     """Runs a story; returns the steps that it got through and what it said."""
-    database = f"{primary.folder}/app.db"
+    database = "app" if in_memory else f"{primary.folder}/app.db"
     command = [str(part).replace("{folder}", str(extension.parent)) for part in command]
     env = {name: value for name, value in os.environ.items() if name not in ("REPLICA_TOKEN", "TURSO_AUTH_TOKEN")}
     try:
@@ -329,7 +370,7 @@ def tell(command, extension, primary):
         output, ended = (error.stdout or b"").decode(errors="replace"), f"did not end in {PATIENCE} s"
     steps = re.findall(r"^step: (\w+)", output, re.MULTILINE)
     if not ended:
-        ended = whole(database)
+        ended = left_behind(primary) if in_memory else whole(database)
     if not ended:
         steps.append("close")
     return steps, output, ended
@@ -344,6 +385,16 @@ def whole(database):
     return "" if check == "ok" else check
 
 
+def heading(width, steps):
+    return f"{'':{width}}  {'  '.join(steps)}"
+
+
+def left_behind(primary):
+    """Files beside the primary's, of a story that was to make none."""
+    files = sorted(set(os.listdir(primary.folder)) - {"log", "primary"})
+    return f"it left {files}" if files else ""
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--no-install", action="store_true")
@@ -352,24 +403,28 @@ def main():
     options = parser.parse_args()
     setup = Setup(not options.no_install)
     width = max(map(len, HOSTS))
-    table, told, failed = [], 0, 0
+    skipped, told, failed = 0, 0, 0
+    tables = {False: [heading(width, STEPS)], True: [heading(width, IN_MEMORY)]}
     for name in options.hosts or HOSTS:
+        in_memory = is_in_memory(name)
+        table, wanted = tables[in_memory], IN_MEMORY if in_memory else STEPS
         try:
             command = HOSTS[name](setup)
         except Missing as reason:
+            skipped += 1
             table.append(f"{name:{width}}  skipped: {reason}")
             continue
         with Primary() as primary:
-            steps, output, ended = tell(command, options.extension.resolve(), primary)
-        good = steps == STEPS
+            steps, output, ended = tell(command, options.extension.resolve(), primary, in_memory)
+        good = steps == wanted
         told, failed = told + 1, failed + (not good)
-        cells = "  ".join(("ok" if step in steps else "-").center(len(step)) for step in STEPS)
+        cells = "  ".join(("ok" if step in steps else "-").center(len(step)) for step in wanted)
         versions = re.search(r"^step: load \S+ ?(.*)", output, re.MULTILINE)
         table.append(f"{name:{width}}  {cells}  {versions.group(1) if versions else ''}".rstrip())
         if not good:
             say(f"{name} failed: {ended or 'steps ' + ' '.join(steps)}\n{output}")
-    print(f"{'':{width}}  {'  '.join(STEPS)}", *table, sep="\n")
-    print(f"{told - failed} passed, {failed} failed, {len(table) - told} skipped")
+    print(*(line for table in tables.values() if len(table) > 1 for line in table), sep="\n")
+    print(f"{told - failed} passed, {failed} failed, {skipped} skipped")
     sys.exit(0 if told and not failed else 1)
 
 
