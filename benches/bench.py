@@ -13,6 +13,7 @@ import time
 
 import first_sync
 import footprint
+import in_memory
 import proxied
 import support
 from support import (
@@ -168,7 +169,7 @@ CASES = [
     first_sync.first_sync_links,
     first_sync.first_sync_turso,
     first_sync.growth,
-    first_sync.in_memory,
+    in_memory.in_memory,
     catch_up,
     latency,
     round_trips,

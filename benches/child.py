@@ -83,11 +83,65 @@ def first_sync_in_memory():
     """The same without a file."""
     import apsw  # noqa: F401
 
+    connection = open_replica(":memory:", attach=False)
     start = time.perf_counter()
-    connection = open_replica(":memory:")
+    connection.execute("SELECT replica_attach(?, NULL)", (OPTIONS["url"],)).fetchall()
     seconds = time.perf_counter() - start
     rows = connection.execute("SELECT count(*) FROM t").fetchone()[0]
     report(seconds, rows=rows)
+
+
+def in_memory_beside_file():
+    """Point reads and syncs of one row, of two replicas in turn."""
+    replicas = [("memory", open_replica(":memory:")), ("file", open_replica())]
+    rows = replicas[0][1].execute("SELECT max(id) FROM t").fetchone()[0]
+
+    def read(db):
+        cursor = db.cursor()
+        start = time.perf_counter()
+        for i in range(20000):
+            cursor.execute("SELECT x FROM t WHERE id = ?", (i * 7919 % rows + 1,)).fetchone()
+        return (time.perf_counter() - start) / 20000
+
+    reads, syncs = ({name: [] for name, _ in replicas} for _ in range(2))
+    for _ in range(OPTIONS["count"]):
+        for name, db in replicas:
+            reads[name].append(read(db))
+        replicas.reverse()
+    for _ in range(OPTIONS["count"] * 20):
+        primary("UPDATE t SET x = x WHERE id = 1")
+        for name, db in replicas:
+            start = time.perf_counter()
+            db.execute("SELECT replica_sync()").fetchall()
+            syncs[name].append(time.perf_counter() - start)
+        replicas.reverse()
+    report(0, reads=reads, syncs=syncs)
+
+
+def memory_taken():
+    """What a replica in memory takes above the process before: at most while
+    it comes, at rest, at most while everything is rewritten, and afterwards."""
+    connection = open_replica(":memory:", attach=False)
+    connection.execute("PRAGMA cache_size = -200").fetchall()
+
+    def kilobytes(name):
+        return int(status(name))
+
+    def forget():
+        with open("/proc/self/clear_refs", "w") as clear:
+            clear.write("5")
+
+    before, taken = kilobytes("VmRSS"), {}
+    forget()
+    connection.execute("SELECT replica_attach(?)", (OPTIONS["url"],)).fetchall()
+    taken["first_mb"], taken["rest_mb"] = kilobytes("VmHWM"), kilobytes("VmRSS")
+    primary("UPDATE t SET x = randomblob(length(x))")
+    forget()
+    connection.execute("SELECT replica_sync()").fetchall()
+    taken["rewrite_mb"], taken["after_mb"] = kilobytes("VmHWM"), kilobytes("VmRSS")
+    pages = connection.execute("PRAGMA page_count").fetchone()[0]
+    taken = {name: (value - before) / 1024 for name, value in taken.items()}
+    report(0, database_mb=pages * 4096 / (1 << 20), **taken)
 
 
 def first_sync_peer():

@@ -1,5 +1,5 @@
 """First syncs: of logs with short and long transactions, of a snapshot, over
-slow links, from Turso's server, without a file."""
+slow links, from Turso's server."""
 
 import os
 import subprocess
@@ -168,17 +168,4 @@ def growth():
         runs = [child("first_sync", sqld.url) for _ in range(3)]
         seconds = [run["seconds"] for run in runs]
         TABLE.add(f"first sync, {megabytes} MB", spread(seconds, digits=3), "–", f"{megabytes * 1.03 / median(seconds):.0f} MB/s", f"peak {max(run['peak_mb'] for run in runs):.0f} MB")
-        sqld.close()
-
-
-def in_memory():
-    """First syncs without a file beside those into one, each in turn."""
-    for megabytes in (1, 10, 100):
-        sqld = Sqld("--max-log-size", "100000")
-        fill(sqld, megabytes, 1)
-        memory, file = [], []
-        for _ in range(ROUNDS):
-            memory.append(child("first_sync_in_memory", sqld.url)["seconds"])
-            file.append(child("first_sync", sqld.url)["seconds"])
-        TABLE.add(f"first sync in memory, {megabytes} MB", spread(memory, digits=3), "a file " + spread(file, digits=3), f"{median(memory) / median(file):.2f}x", "")
         sqld.close()
