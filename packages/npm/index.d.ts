@@ -16,6 +16,7 @@ export interface Options {
   /** A write returns when the file holds it (default true). */
   readYourWrites?: boolean;
   namespace?: string;
+  /** Where the primary cannot be reached, a write outside of a transaction is queued, and delivered by the next sync. */
   offline?: boolean;
   /** Further options of `replica_attach`, such as `{ live: true }`. */
   replica?: Record<string, unknown>;

@@ -443,6 +443,35 @@ class Replica(WithPrimary):
             self.open(options={"unknown": 1})
 
 
+class Offline(WithPrimary):
+    def test_a_write_that_finds_no_primary_is_queued_and_a_sync_delivers_it_once(self):
+        db = self.open(offline=True, isolation_level=None)
+        insert = f"INSERT INTO {self.table}(x) VALUES (?)"
+        self.assertEqual(db.execute(insert, ("there",)).rowcount, 1)
+        self.primary.stop()
+        cursor = db.execute(f"{insert} RETURNING id", ("queued",))
+        self.assertEqual((cursor.fetchall(), cursor.rowcount), ([], -1))
+        db.executescript(f"{insert.replace('?', '2')}; {insert.replace('?', '3')}")
+        with self.assertRaises(sqlite3.OperationalError):
+            db.execute("BEGIN")
+        with self.assertRaises(sqlite3.OperationalError):
+            self.open(isolation_level=None).execute(insert, ("refused",))
+        self.assertEqual(db.execute(f"SELECT x FROM {self.table}").fetchall(), [("there",)])
+        db.close()
+        later = self.open(offline=True, isolation_level=None)
+        self.assertEqual(later.execute("SELECT count(*) FROM replica_outbox WHERE state = 'pending'").fetchone(), (3,))
+        self.primary.start()
+        self.primary.execute("SELECT 1")
+        later.sync()
+        self.db = later
+        self.assert_both_hold("there", "queued", 2, 3)
+
+    def test_transactions_and_offline_exclude_each_other(self):
+        for more in ({}, {"isolation_level": "IMMEDIATE"}, {"isolation_level": "", "autocommit": False}):
+            with self.assertRaisesRegex(sqlite3.NotSupportedError, "offline: .*; give isolation_level=None"):
+                self.open(offline=True, **more)
+
+
 @unittest.skipIf(BINDING != "sqlite3", "row factories and async libraries are sqlite3's")
 class OnlyWithSqlite3(WithPrimary):
     def test_sqlite3_row_works_on_local_and_remote_rows(self):

@@ -357,6 +357,40 @@ test("values at the edge go as they are or are refused, one by one and in a batc
   db.close();
 });
 
+test("offline: a write that finds no primary is queued, and a sync delivers it once", async () => {
+  const away = await startPrimary();
+  try {
+    await away.execute("CREATE TABLE o(id INTEGER PRIMARY KEY, x UNIQUE)");
+    const file = newFile();
+    const url = { url: `file:${file}`, syncUrl: away.url };
+    const insert = (client, value) => client.execute({ sql: "INSERT INTO o(x) VALUES (?) RETURNING id", args: [value] });
+    const client = createClient({ ...url, offline: true });
+    assert.deepEqual((await insert(client, "there")).rows.map((row) => row.id), [1]);
+    await away.leave();
+    const { rows, rowsAffected } = await insert(client, "queued");
+    assert.deepEqual([rows, rowsAffected], [[], 0]);
+    await client.executeMultiple("INSERT INTO o(x) VALUES ('a script'); UPDATE o SET x = x || '!' WHERE x = 'queued'");
+    // What is all or nothing needs the primary, and without the option every write does.
+    await assert.rejects(client.batch(["INSERT INTO o(x) VALUES ('batch')"], "write"), { code: "SQLITE_CANTOPEN" });
+    const other = createClient(url);
+    await assert.rejects(insert(other, "refused"), { code: "SQLITE_CANTOPEN" });
+    other.close();
+    assert.deepEqual((await client.execute("SELECT x FROM o")).rows.map(({ x }) => x), ["there"]);
+    client.close();
+    // Another process, and the network is still away.
+    const later = new Database(file, { syncUrl: away.url, offline: true });
+    assert.equal(later.prepare("SELECT count(*) FROM replica_outbox WHERE state = 'pending'").pluck().get(), 3);
+    await away.comeBack();
+    later.sync();
+    const expected = [["there"], ["queued!"], ["a script"]];
+    assert.deepEqual(await away.rows("SELECT x FROM o ORDER BY id"), expected);
+    assert.deepEqual(later.prepare("SELECT x FROM o ORDER BY id").raw().all(), expected);
+    later.close();
+  } finally {
+    away.stop();
+  }
+});
+
 test("a database in memory is a replica too", async () => {
   const table = `t${number++}`;
   await primary.execute(`CREATE TABLE ${table}(id INTEGER PRIMARY KEY, x); INSERT INTO ${table}(x) VALUES ('before')`);

@@ -26,7 +26,8 @@ export async function startPrimary({ token } = {}) {
     writeFileSync(path.join(folder, "key"), constant("PUBLIC_KEY"));
     flags.push("--auth-jwt-key-file", path.join(folder, "key"));
   }
-  const server = spawn(process.env.SQLD, flags, { stdio: "ignore" });
+  const start = () => spawn(process.env.SQLD, flags, { stdio: "ignore" });
+  let server = start();
   const headers = token ? { authorization: `Bearer ${token}` } : {};
   const ask = async (request) => {
     const body = JSON.stringify({ requests: [request, { type: "close" }] });
@@ -43,15 +44,29 @@ export async function startPrimary({ token } = {}) {
       (await ask({ type: "execute", stmt: { sql } })).result.rows.map((row) =>
         row.map((cell) => (cell.type === "integer" ? BigInt(cell.value) : (cell.value ?? null))),
       ),
+    // As a service manager stops it: its log is whole afterwards.
+    async leave() {
+      const gone = new Promise((done) => server.once("exit", done));
+      server.kill("SIGTERM");
+      await gone;
+    },
+    async comeBack() {
+      server = start();
+      await answers(primary);
+    },
     stop() {
       server.kill("SIGKILL");
       rmSync(folder, { recursive: true, force: true });
     },
   };
+  await answers(primary);
+  return primary;
+}
+
+async function answers(primary) {
   for (let tries = 0; ; tries++) {
     try {
-      await primary.execute("SELECT 1");
-      return primary;
+      return await primary.execute("SELECT 1");
     } catch (error) {
       if (tries > 400) throw error;
       await new Promise((later) => setTimeout(later, 50));

@@ -18,7 +18,7 @@ function attachOptions(options) {
   const given = { local_transactions: false, ...options.replica, read_your_writes: options.readYourWrites ?? true };
   if (options.syncPeriod) given.sync_interval = options.syncPeriod;
   if (options.namespace) given.namespace = options.namespace;
-  if (options.offline) given.offline = true;
+  if (options.offline) given.offline_writes = true;
   if (options.timeout) given.busy_timeout = options.timeout / 1000;
   return JSON.stringify(given);
 }

@@ -146,12 +146,14 @@ class Primary {
     this.maxFrameNo = Math.max(this.maxFrameNo, Number(cell(frame_no ?? 0)));
   }
 
+  // A write that was queued, as the primary is away, has neither rows nor a count yet, and of one whose
+  // answer was lost the rows are gone.
   #result({ columns, rows, rows_affected, last_insert_rowid }, safe) {
     // A write that inserts nothing leaves it as it is, and the primary's connection is another each time.
     if (last_insert_rowid) this.#lastRowid = cell(last_insert_rowid) || this.#lastRowid;
     return {
-      columns,
-      rows: rows.map((row) => row.map(cell)),
+      columns: columns ?? [],
+      rows: (rows ?? []).map((row) => row.map(cell)),
       changes: Number(cell(rows_affected ?? 0)),
       lastInsertRowid: safe ? BigInt(this.#lastRowid) : Number(this.#lastRowid),
     };

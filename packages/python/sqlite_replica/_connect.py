@@ -14,6 +14,8 @@ def connect(database, timeout=5.0, detect_types=0, isolation_level="DEFERRED", c
     What only reads runs in the file; everything else goes to the primary and is
     readable here when it returns. Without `sync_url` it is an ordinary database.
 
+    With `offline` a write that finds no primary is queued, and delivered by the next sync.
+
     `options` are those of `replica_attach`, such as `{"live": True}`. `binding`
     is "sqlite3" or "apsw"; by default sqlite3, and apsw where Python's sqlite3
     cannot load extensions.
@@ -23,8 +25,10 @@ def connect(database, timeout=5.0, detect_types=0, isolation_level="DEFERRED", c
     database = os.fsdecode(database) if isinstance(database, (bytes, os.PathLike)) else database
     if sync_url is None and "://" in database and not uri:
         raise sqlite3.NotSupportedError("a replica needs a file: connect(path, sync_url=...)")
+    if offline and isolation_level is not None and autocommit is not True:
+        raise sqlite3.NotSupportedError("offline: a write is queued by itself, and a transaction needs the primary; give isolation_level=None")
     given = dict(options or {})
-    for name, value in (("sync_interval", sync_interval), ("namespace", namespace), ("offline", offline)):
+    for name, value in (("sync_interval", sync_interval), ("namespace", namespace), ("offline_writes", offline)):
         if value:
             given[name] = value
     given.setdefault("busy_timeout", timeout)

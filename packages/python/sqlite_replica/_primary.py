@@ -190,10 +190,14 @@ class Primary:
             answer = json.loads(self._ask(f"SELECT {function}(?1{marks})", sql, *arguments))
         except Error as error:
             raise self._in_the_words_of_sqlite(error, sql)
+        if answer.get("queued"):
+            # How many rows it will change, nobody knows yet.
+            return Answer((), [], -1)
         # A write that inserts nothing leaves it as it is, and the primary's connection is another each time.
         self.last_rowid = answer["last_insert_rowid"] or self.last_rowid
-        rows = [tuple(map(value, row)) for row in answer["rows"]]
-        return Answer(tuple(answer["columns"]), rows, self._counted(answer["rows_affected"]))
+        # Of a write whose answer was lost, and that happened, the rows are gone.
+        rows = [tuple(map(value, row)) for row in answer["rows"] or ()]
+        return Answer(tuple(answer["columns"] or ()), rows, self._counted(answer["rows_affected"]))
 
     def _counted(self, rows_affected):
         self.total_changes += rows_affected or 0
