@@ -3,7 +3,7 @@
 // published as they are; a folder of this run's own has the sources under test beside
 // them. A process stays with one SQLite, so each binding has a run of its own.
 import assert from "node:assert/strict";
-import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import path from "node:path";
 import { execFileSync, spawn } from "node:child_process";
@@ -410,6 +410,15 @@ test("a database in memory is a replica too", async () => {
     db.close();
   }
   assert.throws(() => createClient({ url: ":memory:", syncUrl: primary.url }), { code: "URL_INVALID" });
+  const [client, second] = [0, 1].map(() => createClient({ url: "file::memory:app", syncUrl: primary.url }));
+  await client.execute(`INSERT INTO ${table}(x) VALUES ('client')`);
+  // After a transaction the client opens another connection, which shares what is there under the name.
+  const transaction = await client.transaction("write");
+  await transaction.execute(`DELETE FROM ${table} WHERE x = 'client'`);
+  await transaction.commit();
+  for (const each of [client, second]) assert.equal((await each.execute(`SELECT count(*) AS n FROM ${table}`)).rows[0].n, 7);
+  assert.deepEqual(readdirSync(".").filter((name) => name.includes("memory")), []);
+  for (const each of [client, second]) each.close();
   const later = await connect(":memory:", { syncUrl: primary.url });
   assert.equal((await later.get(`SELECT count(*) AS n FROM ${table}`)).n, 7);
   later.close();

@@ -13,13 +13,16 @@ const { positioned, refuseQueryTimeout } = require("./values.cjs");
 const isInfinite = (value) => value === Infinity || value === -Infinity;
 const isInMemory = (path) => /^(?:file:)?:memory:/.test(path) || path === "";
 
-function attachOptions(options) {
+function attachOptions(path, options) {
   // The transaction on the primary is ended here, and by nobody else.
   const given = { local_transactions: false, ...options.replica, read_your_writes: options.readYourWrites ?? true };
   if (options.syncPeriod) given.sync_interval = options.syncPeriod;
   if (options.namespace) given.namespace = options.namespace;
   if (options.offline) given.offline_writes = true;
   if (options.timeout) given.busy_timeout = options.timeout / 1000;
+  // @libsql/client refuses ":memory:" with a syncUrl, and not ":memory:NAME".
+  const shared = /^(?:file:)?:memory:([^?]+)/.exec(path);
+  if (shared) given.share = shared[1];
   return JSON.stringify(given);
 }
 
@@ -53,7 +56,7 @@ class Database {
       load(this.native);
       this.primary = new Primary(this.native, () => this.reading.forEach((rows) => rows.takeIn()));
       const token = options.authToken || options.syncAuth || null;
-      this.primary.ask("SELECT replica_attach(?, ?, ?)", options.syncUrl, token, attachOptions(options));
+      this.primary.ask("SELECT replica_attach(?, ?, ?)", options.syncUrl, token, attachOptions(this.name, options));
     } catch (error) {
       this.native.close();
       throw error;
