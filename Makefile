@@ -44,7 +44,7 @@ build: $(EXTENSION) ## build dist/replica.so (release); the default
 	@echo "$(EXTENSION) is up to date; 'make help' lists the other targets"
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | sed 's/[$$][$$]/$$/' | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | sed 's/[$$][$$]/$$/' | expand -t 22
 
 demo: $(EXTENSION) $(SQLD) $(SHELL_OK) ## the session of the README against a real local sqld
 	@tests/demo.sh $(EXTENSION)

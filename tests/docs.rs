@@ -192,7 +192,7 @@ fn the_function_table_of_the_reference_is_what_loading_adds() {
 /// `src/…` and `tests/…` in a page are files, and `tests/README.md` says of
 /// each file of tests what it is for.
 #[test]
-fn the_files_that_pages_name_exist() {
+fn the_files_and_targets_that_pages_name_exist() {
     let mut findings = Vec::new();
     for page in pages() {
         let text = std::fs::read_to_string(&page).unwrap();
@@ -204,6 +204,18 @@ fn the_files_that_pages_name_exist() {
             let is_open = word.contains(['*', '#']) || word.contains("NAME");
             if is_path && is_file && !is_open && !PathBuf::from(word).exists() {
                 findings.push(format!("{}: there is no {word}", page.display()));
+            }
+        }
+    }
+    let makefile = std::fs::read_to_string("Makefile").unwrap();
+    for page in pages() {
+        let text = std::fs::read_to_string(&page).unwrap();
+        for target in text.split("`make ").skip(1) {
+            let is_part = |letter: char| letter.is_ascii_lowercase() || letter == '-';
+            let end = target.find(|letter| !is_part(letter)).unwrap_or(target.len());
+            let rule = format!("\n{}:", &target[..end]);
+            if end > 0 && !makefile.contains(&rule) {
+                findings.push(format!("{}: there is no make {}", page.display(), &target[..end]));
             }
         }
     }

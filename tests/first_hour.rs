@@ -196,6 +196,10 @@ fn there_is_help() {
         "replica_help",
         "replica_query",
         "replica_schema_notes",
+        "replica_write",
+        "replica_sync_progress",
+        "replica_outbox",
+        "replica_pending",
     ] {
         let told = format!(
             "SELECT group_concat(name) FROM (SELECT substr(name, length('{table}.') + 1) AS name FROM replica_help WHERE kind = 'column' AND name LIKE '{table}.%')"
