@@ -4,7 +4,7 @@
 mod common;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -345,4 +345,36 @@ fn the_environment_names_the_authorities_where_no_option_does() {
         assert_eq!(output.stdout.trim() == "1", works, "{file} {output:?}");
         assert!(works || output.stderr.contains("none.pem"), "{output:?}");
     }
+}
+
+/// A way that loses large packets takes a connection and lets nothing of TLS
+/// through. Here it is the address of IPv4, and that of IPv6 works.
+#[test]
+fn an_address_where_tls_comes_to_nothing_is_left_for_another_one() {
+    let sqld = Sqld::start();
+    sqld.execute("CREATE TABLE t(x)");
+    let (folder, db) = empty_place();
+    let good = TlsRelay::start(folder.path(), &sqld);
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let behind = SocketAddr::from(([127, 0, 0, 1], good.port));
+    let Some(()) = common::net::relay(&format!("[::1]:{port}"), behind) else { return };
+    let ca = folder.path().join("ca.pem").display().to_string();
+    let mut shell = Shell::loaded(&db);
+    let started = std::time::Instant::now();
+    let options = format!(r#"{{"ca_file": "{ca}", "timeout": 300}}"#);
+    shell.json(&format!("SELECT replica_attach('https://localhost:{port}', NULL, '{options}')"));
+    let written = shell.json("SELECT replica_write('INSERT INTO t VALUES (1)')");
+    assert_eq!(written["synced"], true);
+    // The first one was asked, and not waited for as long as it may take.
+    silent.set_nonblocking(true).unwrap();
+    assert!(silent.accept().is_ok());
+    assert!(started.elapsed() < Duration::from_secs(100), "{:?}", started.elapsed());
+    assert_replica_equals_primary(&db, &sqld);
+    // One that is all there is has all the time there is, and is named.
+    let (_folder_2, db) = empty_place();
+    let attach =
+        format!(r#"SELECT replica_attach('https://127.0.0.1:{port}', NULL, '{{"timeout": 1}}')"#);
+    let error = Shell::loaded(&db).error(&attach);
+    assert!(error.contains("TLS was not set up within 1 s"), "{error}");
 }

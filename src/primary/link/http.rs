@@ -10,6 +10,7 @@ mod fault;
 mod lost;
 mod pool;
 mod roots;
+mod stalled;
 mod transport;
 
 use std::path::Path;
@@ -21,7 +22,7 @@ use ureq::http;
 use ureq::http::HeaderValue;
 
 pub(crate) use self::answer::Answer;
-use self::fault::Limits;
+use self::fault::{Fault, Limits};
 use self::lost::cause_of;
 use self::pool::{MAX_IDLE_FOR_WRITES, Pool};
 use self::transport::during;
@@ -137,6 +138,11 @@ impl Http {
                 }
                 Err(error) => error,
             };
+            // Nothing has left but a greeting, and there is another address.
+            if let (Some(Fault::Late), Some(way), false) = (&trace.fault, trace.way, trace.ready) {
+                stalled::note(way);
+                continue;
+            }
             let closed = !trace.fresh && !trace.answered && trace.fault.is_none();
             if closed && (post.repeatable || !trace.sent) && stale < MAX_STALE {
                 stale += 1;

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use socket2::{SockRef, TcpKeepalive};
 
 use super::fault::{Fault, Limits, SLICE};
+use super::stalled;
 
 /// How long an address may stay silent before the next one is tried beside it
 /// (RFC 8305 calls it the connection attempt delay).
@@ -22,10 +23,17 @@ const HEAD_START: Duration = Duration::from_millis(250);
 /// No more addresses than this are tried.
 const MAX_ADDRESSES: usize = 8;
 
+/// A connection, and whether there is another address that may be better.
+pub(super) struct Connected {
+    pub stream: TcpStream,
+    pub address: SocketAddr,
+    pub has_others: bool,
+}
+
 /// A connection to `host`, a name or an IP address, without TLS.
-pub(super) fn connect(host: &str, port: u16, limits: &Limits) -> Result<TcpStream, Fault> {
+pub(super) fn connect(host: &str, port: u16, limits: &Limits) -> Result<Connected, Fault> {
     let deadline = Instant::now() + limits.timeout;
-    let addresses = match host.parse::<IpAddr>() {
+    let mut addresses = match host.parse::<IpAddr>() {
         Ok(ip) => vec![SocketAddr::new(ip, port)],
         // RFC 6761: such a name is this machine, whatever a resolver says, and
         // most of them say nothing.
@@ -35,8 +43,10 @@ pub(super) fn connect(host: &str, port: u16, limits: &Limits) -> Result<TcpStrea
         }
         Err(_) => look_up(host, port, deadline, limits)?,
     };
+    addresses.truncate(MAX_ADDRESSES);
+    addresses.sort_by_key(stalled::is_noted);
     let (sender, receiver) = mpsc::channel();
-    let mut waiting = addresses.into_iter().take(MAX_ADDRESSES).peekable();
+    let mut waiting = addresses.iter().copied().peekable();
     let (mut under_way, mut last) = (0usize, None);
     loop {
         if let Some(address) = waiting.next() {
@@ -48,7 +58,12 @@ pub(super) fn connect(host: &str, port: u16, limits: &Limits) -> Result<TcpStrea
             None => deadline,
         };
         match receive(&receiver, until, limits)? {
-            Some(Ok(stream)) => return prepare(stream).map_err(Fault::Connect),
+            Some(Ok((stream, address))) => {
+                let is_better = |other: &SocketAddr| *other != address && !stalled::is_noted(other);
+                let has_others = addresses.iter().any(is_better);
+                let stream = prepare(stream).map_err(Fault::Connect)?;
+                return Ok(Connected { stream, address, has_others });
+            }
             Some(Err(error)) => {
                 under_way -= 1;
                 last = Some(error);
@@ -86,13 +101,13 @@ fn look_up(
 fn attempt(
     address: SocketAddr,
     deadline: Instant,
-    sender: Sender<io::Result<TcpStream>>,
+    sender: Sender<io::Result<(TcpStream, SocketAddr)>>,
 ) -> Result<(), Fault> {
     on_a_thread(move || {
         let left = deadline.saturating_duration_since(Instant::now());
         let result = TcpStream::connect_timeout(&address, left.max(Duration::from_millis(1)));
         // Nobody waits any more: the connection is closed by being dropped.
-        let _ = sender.send(result);
+        let _ = sender.send(result.map(|stream| (stream, address)));
     })
 }
 

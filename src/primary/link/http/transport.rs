@@ -15,7 +15,7 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::io::{self, Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -27,7 +27,7 @@ use ureq::unversioned::transport::{
 };
 use zeroize::Zeroize as _;
 
-use super::connect::connect;
+use super::connect::{Connected, connect};
 use super::fault::{Fault, Limits, next_slice};
 
 /// As many bytes may come in one call: ureq holds at most 64 KiB of a head, and
@@ -37,6 +37,9 @@ const MAX_INPUT: usize = 1024 * 1024;
 /// Some systems count in milliseconds, and would not wait at all.
 const SHORTEST_SLICE: Duration = Duration::from_millis(1);
 
+/// An address that takes longer than this to set up TLS is left for another one.
+const TLS_HEAD_START: Duration = Duration::from_secs(3);
+
 /// How far a call into ureq got.
 #[derive(Debug, Default)]
 pub(super) struct Trace {
@@ -44,6 +47,8 @@ pub(super) struct Trace {
     pub fresh: bool,
     /// A proxy has opened the way to the primary.
     pub tunnelled: bool,
+    /// Where TLS is being set up, if it may be better elsewhere.
+    pub way: Option<SocketAddr>,
     /// The new connection is ready for requests: TLS is set up, too.
     pub ready: bool,
     /// The whole request was handed to the operating system.
@@ -150,7 +155,15 @@ impl<In: Transport> Connector<In> for TcpConnector {
         let port = details.uri.port_u16().unwrap_or(default);
         let limits = with_slot(|slot| slot.limits.clone());
         let limits = limits.ok_or_else(|| give_up(Fault::Cancelled))?;
-        let stream = connect(host, port, &limits).map_err(give_up)?;
+        let Connected { stream, address, has_others } =
+            connect(host, port, &limits).map_err(give_up)?;
+        if details.needs_tls() && has_others {
+            with_slot(|slot| {
+                slot.trace.way = Some(address);
+                let soon = Instant::now() + TLS_HEAD_START;
+                slot.deadline = Some(slot.deadline.map_or(soon, |deadline| deadline.min(soon)));
+            });
+        }
         let config = details.config;
         let buffers = LazyBuffers::new(config.input_buffer_size(), config.output_buffer_size());
         Ok(Some(Either::B(Tcp { stream, buffers })))
