@@ -4,7 +4,8 @@
 //! Only with the cargo feature `fault-points`; without it, `point` is nothing.
 //! `REPLICA_FAULT=name:3` dies when the place called `name` is passed for the
 //! third time, `REPLICA_FAULT=*:70` at the seventieth passage of any of them.
-//! `REPLICA_FAULT=panic name:3` panics there instead.
+//! `REPLICA_FAULT=panic name:3` panics there instead, `REPLICA_FAULT=stop name:3`
+//! waits there for a `SIGCONT`.
 //! `REPLICA_FAULT_TRACE=path` appends the names to a file as they are passed.
 
 /// A place to die at.
@@ -34,11 +35,14 @@ pub fn point(name: &str) {
         let _ = file.and_then(|mut file| file.write_all(format!("{name}\n").as_bytes()));
     }
     if let Some((armed, count)) = &*ARMED {
-        let panics = armed.strip_prefix("panic ");
-        let here = armed == name || armed == "*" || panics == Some(name);
+        let (panics, stops) = (armed.strip_prefix("panic "), armed.strip_prefix("stop "));
+        let here = [Some(&**armed), panics, stops].contains(&Some(name)) || armed == "*";
         if here && PASSED.fetch_add(1, Ordering::SeqCst) + 1 == *count {
             assert!(panics.is_none(), "armed at {name}");
-            crate::host::kill_this_process();
+            match stops {
+                Some(_) => crate::host::stop_this_process(),
+                None => crate::host::kill_this_process(),
+            }
         }
     }
 }

@@ -82,6 +82,8 @@ pub struct Options {
     pub local_transactions: bool,
     /// The name under which a database in memory is shared in the process.
     pub share: Option<String>,
+    /// Leaves the log beside the database when nobody has it open.
+    pub keep_wal: bool,
     /// Each write leaves an id on the primary, by which a lost answer is found
     /// again.
     pub exactly_once: bool,
@@ -119,6 +121,7 @@ impl Default for Options {
             integers_as_text: false,
             local_transactions: true,
             share: None,
+            keep_wal: false,
             exactly_once: false,
             log: None,
             offline_writes: false,

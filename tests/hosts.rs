@@ -116,3 +116,13 @@ fn a_host_without_mutexes_gets_no_worker() {
     python("single_thread.py", &sqld, &db);
     assert_replica_equals_primary(&db, &sqld);
 }
+
+/// What is written by a connection of ours would be plain, and could not be
+/// read by the host.
+#[test]
+fn a_vfs_that_encrypts_beneath_a_shim_gets_no_page_of_the_primary_in_plain() {
+    let sqld = Sqld::start();
+    sqld.execute("CREATE TABLE t(i, x); INSERT INTO t VALUES (0, 'first')");
+    let (_folder, db) = empty_place();
+    python("keyed_vfs.py", &sqld, &db);
+}

@@ -18,7 +18,8 @@ mod common;
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use common::*;
 use replica::wal::medium::Step;
@@ -150,6 +151,49 @@ impl Scenario {
         }
     }
 
+    /// A plain shell makes every kind of checkpoint while the change stands
+    /// still at a place, where some or all of the locks are held, or none.
+    fn check_point_at(&self, place: &str, passage: u32) {
+        let what = format!("{}, a checkpoint at {place}:{passage}", self.name);
+        let folder = tempfile::tempdir().expect("a folder");
+        let db = self.copy(folder.path());
+        let mut child =
+            start(&db, &self.script, "REPLICA_FAULT", &format!("stop {place}:{passage}"));
+        let stat = format!("/proc/{}/stat", child.id());
+        let state = || {
+            let stat = std::fs::read_to_string(&stat).unwrap_or_default();
+            stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().next()?.chars().next())
+        };
+        let since = Instant::now();
+        while state() != Some('T') {
+            assert!(since.elapsed() < Duration::from_secs(60), "{what}: it does not stop");
+            let is_over = child.try_wait().expect("a child").is_some();
+            assert!(!is_over, "{what}: was not passed");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        let mut plain = Shell::plain(&db);
+        // While the two copies of the index's header differ, or the log begins
+        // anew, whoever comes has to wait; and a first sync that puts the file
+        // into WAL mode is alone.
+        let shm = std::fs::read(format!("{}-shm", db.display())).unwrap_or_default();
+        let is_whole = shm.len() > 96 && shm[..48] == shm[48..96];
+        let begins_anew = self.name == "sync that restarts the log"
+            && [Step::RestartBackfillForgotten.name(), STORE].contains(&place);
+        if is_whole && !begins_anew && self.name != "first sync" {
+            for mode in ["PASSIVE", "FULL", "RESTART", "TRUNCATE", "PASSIVE"] {
+                // Whether it is refused, and how far it gets, is SQLite's affair.
+                plain.ask(&format!("PRAGMA wal_checkpoint({mode})"));
+                self.age(&seen_by(&mut plain), &format!("{what} ({mode})"));
+            }
+        }
+        let go_on = Command::new("kill").args(["-CONT", &child.id().to_string()]).status();
+        assert!(go_on.expect("kill").success());
+        assert_eq!(ended(child), None, "{what}");
+        assert_eq!(seen_by(&mut plain), self.new_state(), "{what}");
+        plain.run("PRAGMA wal_checkpoint(TRUNCATE)");
+        self.check_end(&db, &what);
+    }
+
     /// The next attach and sync end at what the primary has.
     fn check_end(&self, db: &Path, what: &str) {
         let mut shell = Shell::loaded(db);
@@ -188,6 +232,10 @@ enum Next {
 
 /// Runs a script that may be killed; the signal that ended it.
 fn run(db: &Path, script: &str, variable: &str, value: &str) -> Option<i32> {
+    ended(start(db, script, variable, value))
+}
+
+fn start(db: &Path, script: &str, variable: &str, value: &str) -> Child {
     let mut child = Command::new("sqlite3")
         .args(["-batch", "-init", "/dev/null"])
         .arg(db)
@@ -200,6 +248,10 @@ fn run(db: &Path, script: &str, variable: &str, value: &str) -> Option<i32> {
     let script = format!(".load {}\n{script}", extension().display());
     // A shell that has died reads no more.
     let _ = std::io::Write::write_all(&mut child.stdin.take().expect("piped"), script.as_bytes());
+    child
+}
+
+fn ended(child: Child) -> Option<i32> {
     let output = child.wait_with_output().expect("a child");
     let signal = output.status.signal();
     let errors = String::from_utf8_lossy(&output.stderr);
@@ -412,4 +464,32 @@ fn a_kill_at_any_step_leaves_the_state_before_or_after() {
     // SQLite: `wal/commit_tests.rs` dies at both.
     places.extend([Step::UndoneFileCut, Step::BackfillMended].map(|step| step.name().to_owned()));
     assert_eq!(places, all_places(), "each place is passed by some scenario");
+}
+
+/// At how many places of the scenarios that are asked for.
+fn check_point_everywhere(stage: &Stage, asked: impl Fn(&str) -> bool, most: u32) -> u32 {
+    let mut done = 0;
+    for scenario in stage.scenarios.iter().filter(|scenario| asked(scenario.name)) {
+        for (place, count) in scenario.places() {
+            for passage in (1..=count).step_by((count / most + 1) as usize) {
+                scenario.check_point_at(&place, passage);
+                done += 1;
+            }
+        }
+    }
+    println!("{done} stops for checkpoints");
+    done
+}
+
+#[test]
+fn checkpoints_of_others_between_any_two_steps_do_no_harm() {
+    let asked = |name: &str| name.contains("grows") || name.contains("restarts");
+    assert!(check_point_everywhere(&stage(), asked, 1) > 20);
+}
+
+#[test]
+#[ignore = "make soak runs it"]
+fn checkpoints_of_others_at_many_passages_of_each_step_do_no_harm() {
+    check_point_everywhere(&stage(), |_| true, 12);
+    check_point_everywhere(&large_stage(), |_| true, 3);
 }

@@ -101,6 +101,51 @@ fn the_owner_of_a_log_that_may_not_be_written_is_named() {
     assert!(error.contains("chmod g+w"), "{error}");
 }
 
+/// Synced by one user now and then, read by another who may not write there.
+#[test]
+#[cfg(unix)]
+fn with_keep_wal_a_reader_without_rights_reads_while_nobody_is_attached() {
+    use std::os::unix::fs::PermissionsExt;
+    let sqld = Sqld::start();
+    sqld.execute("CREATE TABLE t(i, x); INSERT INTO t VALUES (0, 'first')");
+    let (folder, db) = empty_place();
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let stranger = |arguments: &[&str]| {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups", "sqlite3"]);
+        let output =
+            command.args(["-batch", "-init", "/dev/null"]).arg(&db).args(arguments).output();
+        let output = output.expect("setpriv starts");
+        let text = [output.stdout, output.stderr].concat();
+        String::from_utf8_lossy(&text).trim_end().to_owned()
+    };
+    if !stranger(&["-version"]).starts_with('3') {
+        return println!("skipped: only root can be two users");
+    }
+    for (rows, options) in [
+        (1, r#"{"keep_wal": true}"#),
+        (2, r#"{"keep_wal": true, "live": true}"#),
+        (3, r#"{"keep_wal": true, "first_sync": false, "sync_interval": 60}"#),
+    ] {
+        let mut shell = Shell::loaded(&db);
+        shell.run(&format!("SELECT replica_attach('{}', NULL, '{options}')", sqld.url()));
+        shell.sync();
+        shell.close();
+        assert_eq!(stranger(&["SELECT count(*) FROM t"]), rows.to_string(), "{options}");
+        let log = std::fs::metadata(db.with_extension("db-wal")).expect("a log");
+        assert_eq!(log.len(), 0, "{options}");
+        sqld.execute("INSERT INTO t VALUES (1, 'another')");
+    }
+    // Whoever does not ask for it leaves nothing behind, as SQLite does.
+    let mut shell = Shell::attached(&db, &sqld.url());
+    shell.sync();
+    shell.close();
+    assert!(!db.with_extension("db-wal").exists());
+    let error = stranger(&["SELECT count(*) FROM t"]);
+    assert!(error.contains("attempt to write a readonly database"), "{error}");
+    assert_replica_equals_primary(&db, &sqld);
+}
+
 #[test]
 fn a_forked_child_that_opens_the_file_anew_is_refused() {
     case("a_forked_child");

@@ -195,3 +195,115 @@ fn a_reset_writes_each_page_into_the_log_once_at_most() {
     assert!(size(&wal) <= 4 << 20, "{} bytes", size(&wal));
     assert_replica_equals_file(&db, &one);
 }
+
+/// The bound beside readers whose transactions overlap for ever: the changed
+/// pages of each reset once. None of them waits for the others, and the log is
+/// cut once they let go.
+#[test]
+fn resets_beside_readers_without_a_gap_cost_their_own_pages_only() {
+    let (sources, (_folder, db)) = (tempfile::tempdir().expect("a folder"), empty_place());
+    let sources = ["one", "two"].map(|name| (name, database(sources.path(), name)));
+    let primary = Primary::start("zero", log_of(&sources[1].1));
+    Shell::attached(&db, &primary.server.url()).close();
+    let wal = PathBuf::from(format!("{}-wal", db.display()));
+    let pages = size(&sources[0].1).max(size(&sources[1].1)) / PAGE as u64;
+
+    let mut readers = [Shell::plain(&db), Shell::plain(&db)];
+    readers[1].run("BEGIN");
+    let mut seen = readers[1].run(ROWS_OF);
+    let options = r#"'{"busy_timeout": 0.3}'"#;
+    let attach =
+        format!("SELECT replica_attach({}, NULL, {options})", quoted(primary.server.url()));
+    // A server that begins anew knows nobody: each time somebody new asks.
+    let sync = || {
+        let mut shell = Shell::loaded(&db);
+        shell.run(&attach);
+        let report = shell.sync();
+        assert_eq!(report["reset"], true, "{report}");
+        shell.close();
+    };
+    for (round, log_id) in (1..).zip(["a", "b", "c"]) {
+        let (name, source) = &sources[round % 2];
+        primary.becomes(log_id, log_of(source));
+        let [odd, even] = &mut readers;
+        let (comes, goes) = if round % 2 == 0 { (even, odd) } else { (odd, even) };
+        comes.run("BEGIN");
+        assert_eq!(comes.run(ROWS_OF), seen);
+        sync();
+        assert_eq!(goes.run(ROWS_OF), seen, "in its transaction");
+        goes.run("COMMIT");
+        seen = format!("{name}{ROWS}");
+        assert_eq!(goes.run(ROWS_OF), seen, "after it");
+        goes.run("BEGIN");
+        assert_eq!(goes.run(ROWS_OF), seen);
+        comes.run("COMMIT");
+        goes.run("SELECT 1");
+        let length = size(&wal);
+        assert!(length <= 32 + round as u64 * (pages + 2) * 4120, "{length} after reset {round}");
+        // Who has just gone is the next to come.
+        readers.swap(0, 1);
+    }
+    readers.iter_mut().for_each(|reader| drop(reader.ask("COMMIT")));
+    primary.becomes("last", log_of(&sources[0].1));
+    sync();
+    assert!(size(&wal) <= 4 << 20, "{} bytes", size(&wal));
+    assert_replica_equals_file(&db, &sources[0].1);
+}
+
+/// A small disk of its own; only root may make one.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    fn mount(at: &Path, megabytes: u32) -> Option<SmallDisk> {
+        let size = format!("size={megabytes}m");
+        let mount = |arguments: &[&str]| {
+            let mut command = std::process::Command::new("mount");
+            command.args(arguments).arg(at).stderr(std::process::Stdio::null());
+            command.status().is_ok_and(|status| status.success())
+        };
+        mount(&["-t", "tmpfs", "-o", &size, "tmpfs"]).then(|| SmallDisk(at.to_owned()))
+    }
+
+    fn grows(&self, megabytes: u32) {
+        let options = format!("remount,size={megabytes}m");
+        let mut command = std::process::Command::new("mount");
+        assert!(command.args(["-o", &options]).arg(&self.0).status().expect("mount").success());
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+/// Where the disk has room for the database only, for what waits aside as
+/// well, and for a part of the log.
+#[test]
+fn a_disk_that_is_full_during_a_reset_keeps_the_old_state_and_the_next_one_goes_on() {
+    let sources = tempfile::tempdir().expect("a folder");
+    let (one, two) = (database(sources.path(), "one"), database(sources.path(), "two"));
+    let megabytes = (size(&one) >> 20) as u32;
+    for room in [megabytes + 6, 2 * megabytes + 3, 2 * megabytes + 12] {
+        let (folder, db) = empty_place();
+        let Some(disk) = SmallDisk::mount(folder.path(), room) else {
+            return println!("skipped: this user may not mount a small disk");
+        };
+        let primary = Primary::start("one", log_of(&one));
+        Shell::attached(&db, &primary.server.url()).close();
+        primary.becomes("two", log_of(&two));
+        let mut other = Shell::plain(&db);
+        let mut shell = Shell::attached(&db, &primary.server.url());
+        for _ in 0..2 {
+            let error = shell.error("SELECT replica_sync()");
+            assert!(error.contains("the disk is full"), "{room} MB: {error}");
+            assert_eq!(other.run(ROWS_OF), format!("one{ROWS}"), "{room} MB");
+        }
+        assert_eq!(left_beside(&db), [] as [&str; 0]);
+        assert_replica_equals_file(&db, &one);
+        disk.grows(200);
+        assert_eq!(shell.sync()["reset"], true, "{room} MB");
+        assert_replica_equals_file(&db, &two);
+        (shell.close(), other.close());
+    }
+}

@@ -1,6 +1,6 @@
 //! A connection of our own on the host's file, which we drive.
 
-use std::ffi::{CStr, CString, c_int};
+use std::ffi::{CStr, CString, c_int, c_void};
 use std::path::Path;
 use std::ptr;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::api::{rc, sqlite, sqlite3};
 use super::file::{DatabaseFile, WalFile};
 use super::handle::{
-    FCNTL_JOURNAL_POINTER, FCNTL_VFS_POINTER, MAIN, READ_SOMETHING, control, database_file, error,
+    FCNTL_JOURNAL_POINTER, FCNTL_PERSIST_WAL, FCNTL_VFS_POINTER, MAIN, READ_SOMETHING, control, database_file, error,
     first_value, path_of,
 };
 use super::host_db::HostDb;
@@ -123,10 +123,14 @@ impl Connection {
     }
 
     /// What the program runs on each new connection (`sqlite3_auto_extension`)
-    /// has run on this one, too: one that never gives up its locks would keep
-    /// everybody else out. The journal needs no such care: a database that is
-    /// a replica lets nobody change it, and an empty one is made one by us.
+    /// has run on this one, too: one that never gives up its locks, or never
+    /// ends its transaction, would keep everybody else out. The journal needs
+    /// no such care: a database that is a replica lets nobody change it, and an
+    /// empty one is made one by us.
     fn unlock_between_statements(&self) -> Result<()> {
+        if !self.as_host().is_autocommit() {
+            self.query("ROLLBACK")?;
+        }
         match self.query("PRAGMA main.locking_mode=NORMAL")?.as_deref() {
             Some("exclusive") => Err(Error::new(
                 Kind::Local,
@@ -135,6 +139,18 @@ impl Connection {
             )),
             _ => Ok(()),
         }
+    }
+
+    /// Leaves the log and its index beside the database when this connection is
+    /// the last to be closed: both are needed to read, and who may not make
+    /// them reads all the same. The log is cut to nothing.
+    pub fn keep_log(&self) -> Result<()> {
+        let mut on: c_int = 1;
+        let place = (&raw mut on).cast::<c_void>();
+        // SAFETY: an open connection; the operation reads and writes one int. A
+        // VFS that does not know it keeps no log.
+        unsafe { sqlite!(file_control(self.db, MAIN, FCNTL_PERSIST_WAL, place)) };
+        self.query("PRAGMA main.journal_size_limit=0").map(|_| ())
     }
 
     /// The database if it is one of ours in memory.

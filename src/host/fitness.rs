@@ -1,7 +1,7 @@
 //! Whether the host's connection can be a replica's: what it was opened with,
 //! and whether it can read the file at all.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 
 use super::api::{rc, sqlite};
 use super::descriptors::with_cause;
@@ -35,12 +35,17 @@ fn blind(how: &str) -> Error {
     )
 }
 
-/// Whether the host's SQLite can encrypt files. Such a one may have been given
-/// a key for its own connection, of which ours knows nothing.
+/// The ways to files that SQLite brings itself, none of which knows of keys.
+const PLAIN: [&CStr; 4] = [c"unix", c"unix-excl", c"win32", c"win32-longpath"];
+
+/// Whether the host's connection may have been given a key, of which ours
+/// knows nothing: its SQLite has a codec, or its VFS is not SQLite's own. A
+/// name says little about a shim, nor does a shim have to say what is beneath it.
 pub fn may_encrypt(host: HostDb) -> bool {
     // SAFETY: a NUL-terminated string.
     let codec = unsafe { sqlite!(compileoption_used(c"HAS_CODEC".as_ptr())) != 0 };
-    codec || host.vfs_name().is_some_and(|name| name.to_string_lossy().contains("cipher"))
+    let is_plain = |name: &CString| PLAIN.contains(&name.as_c_str());
+    codec || !host.is_in_memory() && !host.vfs_name().as_ref().is_some_and(is_plain)
 }
 
 /// Lets the host's connection read page 1, as its next statement would. That

@@ -15,6 +15,7 @@ pub(super) const MAIN: *const c_char = c"main".as_ptr();
 
 /// sqlite.org/c3ref/c_fcntl_begin_atomic_write.html.
 pub(super) const FCNTL_FILE_POINTER: c_int = 7;
+pub(super) const FCNTL_PERSIST_WAL: c_int = 10;
 pub(super) const FCNTL_VFS_POINTER: c_int = 27;
 pub(super) const FCNTL_JOURNAL_POINTER: c_int = 28;
 

@@ -42,6 +42,6 @@ pub use beside::Beside;
 pub use connection::{Checkpoint, Connection};
 pub use host_db::HostDb;
 #[cfg(feature = "fault-points")]
-pub use kill::kill_this_process;
+pub use kill::{kill_this_process, stop_this_process};
 pub use process::may_be_running;
 pub use temporary::TemporaryFile;

@@ -131,6 +131,11 @@ fn open_file(
     let patience = Patience { timeout: options.busy_timeout, cancelled: host.interrupted() };
     let (file, contents) = ReplicaFile::open(host, options.share.as_deref(), patience)?;
     Sidecar::check_place(&file)?;
+    if contents == Contents::Nothing && (host.is_opened_to_read() || host.is_query_only()) {
+        let text = "this connection only reads, and the file is not a replica yet; attach it \
+                    first by one that may write";
+        return Err(Error::new(Kind::NotAllowed, text));
+    }
     if contents == Contents::Nothing && fitness::may_encrypt(host) {
         // A key is this connection's secret; before any page is here, its
         // own look tells whether there is one.
@@ -139,11 +144,6 @@ fn open_file(
     }
     if contents == Contents::Replica && !options.new_primary && file.position()?.is_some() {
         check_same_place(&file, endpoint, options.namespace.as_deref())?;
-    }
-    if contents == Contents::Nothing && (host.is_opened_to_read() || host.is_query_only()) {
-        let text = "this connection only reads, and the file is not a replica yet; attach it \
-                    first by one that may write";
-        return Err(Error::new(Kind::NotAllowed, text));
     }
     // Before a page of the primary is here. It stays so after a detach,
     // because the primary's schema stays too.
@@ -155,6 +155,7 @@ fn open_file(
     }
     file.size_limit.ask(host);
     file.trust_schema(options.trusted_schema)?;
+    file.keep_log(options.keep_wal)?;
     file.schema.publish_unreadable.set(options.publish_unreadable_schema);
     Ok((file, contents))
 }

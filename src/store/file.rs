@@ -47,6 +47,7 @@ pub struct ReplicaFile {
     checkpoints: Checkpoints,
     pub size_limit: SizeLimit,
     pub schema: SchemaFilter,
+    pub keeps_log: Cell<bool>,
 }
 
 impl ReplicaFile {
@@ -86,6 +87,7 @@ impl ReplicaFile {
             checkpoints: Checkpoints::default(),
             size_limit: SizeLimit::default(),
             schema: SchemaFilter::default(),
+            keeps_log: Cell::default(),
         };
         let contents = match look {
             Look::Replica => file.look_at_log(),
@@ -330,6 +332,12 @@ impl ReplicaFile {
         self.schema.trusted.set(trusted);
         let trust = if trusted { "ON" } else { "OFF" };
         self.connection.query(&format!("PRAGMA trusted_schema={trust}")).map(|_| ())
+    }
+
+    /// Whether it leaves the log beside it for those who may not make one.
+    pub fn keep_log(&self, keeps: bool) -> Result<()> {
+        self.keeps_log.set(keeps);
+        if keeps { self.connection.keep_log() } else { Ok(()) }
     }
 
     /// Whether this SQLite can read the file's schema.

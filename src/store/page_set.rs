@@ -117,6 +117,17 @@ mod tests {
         assert!(set.contains(PageNo(63)) && !set.contains(PageNo(62)));
     }
 
+    /// What a pull remembers of a database of 100 GB: each of its two sets.
+    #[test]
+    fn all_pages_of_a_huge_database_take_little_memory() {
+        let mut set = PageSet::default();
+        let last = (100 << 30) / crate::units::PAGE_SIZE as u64;
+        // One of each word takes as much as all.
+        (0..last as u32).step_by(64).for_each(|page| assert!(set.insert(PageNo(page))));
+        let bytes = set.words.capacity() * (size_of::<(u32, u64)>() + 1) * 8 / 7;
+        assert!(bytes < 24 << 20, "{bytes} bytes");
+    }
+
     #[test]
     fn the_page_of_the_lock_bytes_is_not_missed() {
         let lock = PageNo::LOCK.0;

@@ -181,6 +181,13 @@ pub const ATTACH: &[Known<Options>] = &[
         read: |options, value| set(&mut options.share, share(value).map(Some)),
     },
     Known {
+        name: "keep_wal",
+        default: "false",
+        help: "true leaves `-wal` and `-shm` beside the database when nobody has it open, so that a \
+               user who may only read the files reads it then too",
+        read: |options, value| set(&mut options.keep_wal, boolean(value)),
+    },
+    Known {
         name: "exactly_once",
         default: "false",
         help: "true leaves the id of each write on the primary (table `_replica_writes`): after a \
@@ -314,7 +321,7 @@ mod tests {
             "on_reset": "error", "protocol": "sqld", "first_sync": false, "trusted_schema": true,
             "writes": false, "new_primary": true, "token_file": "/t", "token_over_http": true,
             "on_schema": "publish", "max_size": 0.5, "integers": "text",
-            "local_transactions": false, "share": "s", "exactly_once": true, "log": "/l",
+            "local_transactions": false, "share": "s", "keep_wal": true, "exactly_once": true, "log": "/l",
             "offline_writes": true, "on_conflict": "stop", "deliver_after_reset": "never"}"#;
         let expected = Options {
             sync_interval: Some(Duration::from_millis(500)),
@@ -340,6 +347,7 @@ mod tests {
             integers_as_text: true,
             local_transactions: false,
             share: Some("s".into()),
+            keep_wal: true,
             exactly_once: true,
             log: Some("/l".into()),
             offline_writes: true,

@@ -61,6 +61,7 @@ impl Syncer {
         file.size_limit = self.file.size_limit.beside();
         file.schema.publish_unreadable.set(self.file.schema.publish_unreadable.get());
         file.trust_schema(self.file.schema.trusted.get())?;
+        file.keep_log(self.file.keeps_log.get())?;
         Ok(Syncer {
             file,
             primary: self.primary.clone(),
