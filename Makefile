@@ -38,7 +38,7 @@ export TURSODB
 export ORACLES
 export PYTHON := $(TOOLS)/venv/bin/python
 
-.PHONY: build help demo primary test test-hosts test-suites test-versions soak dist test-dist cross test-cross check bench bench-plot session symbols env clean distclean
+.PHONY: build help demo primary test test-hosts test-suites test-versions soak fuzz sanitize dist test-dist cross test-cross check bench bench-plot session symbols env clean distclean
 
 build: $(EXTENSION) ## build dist/replica.so (release); the default
 	@echo "$(EXTENSION) is up to date; 'make help' lists the other targets"
@@ -69,6 +69,9 @@ test-versions: $(EXTENSION) $(SQLD) ## the main story in old SQLites, from 3.29 
 
 soak: $(EXTENSION) $(SQLD) $(FRONTS) $(SHELL_OK) ## many processes and kill -9 at random: make soak MINUTES=10 [SEED=n]
 	MINUTES=$(or $(MINUTES),10) cargo test --locked --features fault-points --test soak --test soak_live --test exactly_once --test power --test kill --test fuzz --test proxies --test cloud --test memory -- --ignored --nocapture
+
+fuzz: $(VENV) ## every decoder by libFuzzer, if cargo-fuzz is there: make fuzz MINUTES=2 [TARGETS="turso wal"]
+	@.ci/fuzz.sh $(or $(MINUTES),2) $(TARGETS)
 
 dist: $(VENV) $(ZIG) ## archive, Python wheel, npm package and sqlpkg.json in dist/
 	$(DIST_BUILD)
