@@ -304,6 +304,7 @@ fn a_disk_that_is_full_during_a_reset_keeps_the_old_state_and_the_next_one_goes_
         disk.grows(200);
         assert_eq!(shell.sync()["reset"], true, "{room} MB");
         assert_replica_equals_file(&db, &two);
-        (shell.close(), other.close());
+        shell.close();
+        other.close();
     }
 }
