@@ -68,10 +68,13 @@ test-versions: $(EXTENSION) $(SQLD) ## the main story in old SQLites, from 3.29 
 	@tests/versions/built.sh $(EXTENSION) $(SQLD) $(TOOLS)/versions/built
 
 soak: $(EXTENSION) $(SQLD) $(FRONTS) $(SHELL_OK) ## many processes and kill -9 at random: make soak MINUTES=10 [SEED=n]
-	MINUTES=$(or $(MINUTES),10) cargo test --locked --features fault-points --test soak --test soak_live --test exactly_once --test power --test kill --test fuzz --test proxies --test cloud --test memory -- --ignored --nocapture
+	MINUTES=$(or $(MINUTES),10) cargo test --locked --features fault-points --test soak --test soak_live --test exactly_once --test power --test kill --test fuzz --test proxies --test cloud --test memory --test security -- --ignored --nocapture
 
 fuzz: $(VENV) ## every decoder by libFuzzer, if cargo-fuzz is there: make fuzz MINUTES=2 [TARGETS="turso wal"]
 	@.ci/fuzz.sh $(or $(MINUTES),2) $(TARGETS)
+
+sanitize: $(SQLD) $(SHELL_OK) ## tests with the shell under a tool: make sanitize TOOL=valgrind|address|thread [ARGS="--test kill"]
+	@.ci/sanitize.sh $(or $(TOOL),valgrind) $(ARGS)
 
 dist: $(VENV) $(ZIG) ## archive, Python wheel, npm package and sqlpkg.json in dist/
 	$(DIST_BUILD)

@@ -10,7 +10,7 @@
 //!                              credentials -> primary
 //!                   replica, store -> schema -> sqltext
 //!                   sync, primary -> thread
-//!                   credentials, primary -> regular_file
+//!                   credentials, primary, sync -> regular_file
 //!        surface, replica, sync, credentials, delivery -> options
 //!        surface, replica, sync, sidecar, store, outbox, delivery -> host
 //!        store, sidecar, outbox, delivery -> fault -> host

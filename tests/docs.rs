@@ -229,6 +229,50 @@ fn the_files_and_targets_that_pages_name_exist() {
     assert!(findings.is_empty(), "\n  {}\n", findings.join("\n  "));
 }
 
+/// Each row of these tables names what attacks it, which exists.
+#[test]
+fn each_attack_and_each_promise_names_tests_that_exist() {
+    let mut files = Vec::new();
+    let mut folders = vec![PathBuf::from("tests"), PathBuf::from("src")];
+    while let Some(folder) = folders.pop() {
+        files.push(format!("{}/", folder.display()));
+        for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+            match entry.path().is_dir() {
+                true => folders.push(entry.path()),
+                false => files.push(entry.path().display().to_string()),
+            }
+        }
+    }
+    let makefile = std::fs::read_to_string("Makefile").unwrap();
+    let exists = |name: &str| match name.strip_prefix("make ") {
+        Some(target) => makefile.contains(&format!("\n{target}:")),
+        None => files.iter().any(|file| file.ends_with(&format!("/{name}"))),
+    };
+    for (page, rows) in [("SECURITY.md", 20), ("tests/README.md", 40)] {
+        let text = std::fs::read_to_string(page).unwrap();
+        let heads = ["| attack | test |", "| promise | tests that attack it |"];
+        let table = heads.iter().find_map(|head| text.split(head).nth(1)).expect("its table");
+        let table: Vec<&str> =
+            table.lines().skip(2).take_while(|line| line.starts_with('|')).collect();
+        assert!(table.len() >= rows, "{page}: {} rows", table.len());
+        for row in table {
+            let tests = row.trim_end_matches(" |").rsplit(" | ").next().unwrap();
+            let named: Vec<&str> = tests
+                .split('`')
+                .skip(1)
+                .step_by(2)
+                .filter(|name| {
+                    name.ends_with(['/']) || name.ends_with(".rs") || name.starts_with("make ")
+                })
+                .collect();
+            assert!(!named.is_empty(), "{page}: no test: {row}");
+            for name in named {
+                assert!(exists(name), "{page}: there is no {name}: {row}");
+            }
+        }
+    }
+}
+
 /// A heading in quotes of the troubleshooting page is an error that can happen.
 #[test]
 fn the_errors_of_the_troubleshooting_page_exist() {

@@ -180,6 +180,12 @@ fn a_log_that_was_deleted_under_an_open_connection_is_not_written() {
     case("a_log_that_is_deleted");
 }
 
+/// An SQL text that names them as certificates, as a token or as a log.
+#[test]
+fn options_that_name_files_of_the_database_leave_its_locks_alone() {
+    case("options_that_name_the_database");
+}
+
 #[test]
 fn many_descriptors_and_many_connections_are_in_order() {
     case("many_descriptors_and_connections");

@@ -15,7 +15,7 @@ const MAY_USE: &[(&str, &str)] = &[
         "replica",
         "sync delivery outbox credentials sidecar options store primary sqltext schema wal host fault thread",
     ),
-    ("sync", "delivery options sidecar store primary host thread"),
+    ("sync", "delivery options sidecar store primary host thread regular_file"),
     ("delivery", "outbox options primary sqltext host fault"),
     ("credentials", "options primary regular_file"),
     ("sidecar", "store primary host fault"),

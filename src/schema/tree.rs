@@ -88,7 +88,7 @@ pub fn read(size: u32, read_page: ReadPage<'_>) -> Result<Option<Schema>> {
     if usable < 480 || !UTF8.contains(&encoding) {
         return Ok(None);
     }
-    let mut walk = Walk { size, usable, schema: Schema::default(), read_page };
+    let mut walk = Walk { size, usable, schema: Schema::default(), taken: 0, read_page };
     let complete = walk.tree(PageNo::FIRST, 0)?.is_some();
     Ok(complete.then_some(walk.schema))
 }
@@ -97,8 +97,15 @@ struct Walk<'a> {
     size: u32,
     usable: usize,
     schema: Schema,
+    /// Bytes of the rows so far.
+    taken: usize,
     read_page: ReadPage<'a>,
 }
+
+/// What all rows of a schema may take, each with what is kept beside its text.
+/// Cells can lie on one another, so that a page holds more than a page.
+const MOST_BYTES: usize = 64 << 20;
+const BESIDE: usize = 256;
 
 /// Deeper than any tree of 2^32 pages.
 const MAX_DEPTH: usize = 20;
@@ -157,6 +164,10 @@ impl Walk<'_> {
         let local = self.local_length(length);
         let start = at + first + second;
         if length > self.size as usize * PAGE_SIZE || start + local > self.usable {
+            return Ok(None);
+        }
+        self.taken = self.taken.saturating_add(length + BESIDE);
+        if self.taken > MOST_BYTES {
             return Ok(None);
         }
         let mut payload = page[start..start + local].to_vec();

@@ -17,6 +17,11 @@ use crate::schema::tree::{self, Schema};
 use crate::units::{PageImage, PageNo};
 
 /// What is known of the schema of a file.
+/// One look is at one entry. For each object that cannot be read all of them are
+/// looked at once more, while the file is locked: a thousand of a thousand are
+/// a matter of seconds.
+const MOST_LOOKS: usize = 1_000_000;
+
 #[derive(Default)]
 pub struct SchemaFilter {
     /// Shows also what this SQLite cannot read.
@@ -79,9 +84,12 @@ impl SchemaFilter {
         }
         let mut fingerprint = fingerprint(&schema);
         if self.readable.get() != Some(fingerprint) {
+            let mut looked_at = 0;
             while let Some(found) = first_unreadable(&schema.entries, self.trusted.get())? {
+                looked_at += schema.entries.len();
                 let at = schema.entries.iter().position(|entry| entry.name == found.name);
                 let other = at.and_then(|at| Some((at, give_up(&schema.entries[at])?)));
+                let other = other.filter(|_| looked_at < MOST_LOOKS);
                 match other {
                     Some((at, sql)) => next.put(&mut schema, at, sql)?,
                     None if self.publish_unreadable.get() => return Ok(schema.pages),

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use crate::clock::now_unix_ms;
 use crate::error::{Error, Kind, Result};
+use crate::regular_file;
 
 /// How each of ours begins.
 const BEGINNING: &str = "# log of sqlite-replica\n";
@@ -70,7 +71,8 @@ fn open(path: &Path) -> io::Result<File> {
         options.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY);
     }
     let not_ours = || io::Error::from(io::ErrorKind::InvalidData);
-    if std::fs::symlink_metadata(path).is_ok_and(|found| !found.is_file()) {
+    let is_other = |found: std::fs::Metadata| !found.is_file();
+    if std::fs::symlink_metadata(path).is_ok_and(is_other) || regular_file::is_locked_here(path) {
         return Err(not_ours());
     }
     let mut file = options.open(path)?;

@@ -9,6 +9,7 @@ use replica::proto::grpc_web::{Decoder, Status};
 use replica::proto::hrana::{self, Encoding, Request};
 use replica::proto::sqld_log::{self, FrameReader, Shape};
 use replica::proto::turso::{Part, Reader};
+use replica::schema::{rewrite, tree};
 use replica::sqltext::script::cut;
 use replica::sqltext::statement::Statement;
 use replica::sqltext::value::Value;
@@ -27,6 +28,7 @@ pub const ALL: &[(&str, Target)] = &[
     ("hello", hello),
     ("hrana_json", hrana_json),
     ("hrana_protobuf", hrana_protobuf),
+    ("schema", schema),
     ("text", text),
     ("turso", turso),
     ("wal", wal),
@@ -135,6 +137,38 @@ fn text(bytes: &[u8]) {
             assert!(!shown.contains(&*token), "{shown}");
         }
         assert!(Endpoint::parse(&shown).is_ok(), "{shown}");
+    }
+}
+
+/// Pages of `sqlite_schema` that hold anything at all: what is written in the
+/// place of a text is as long, and lies within pages that were read.
+fn schema(bytes: &[u8]) {
+    let page = |number: u32| {
+        let mut image = Box::new([0_u8; 4096]);
+        let from = (number as usize - 1) * 1024;
+        for (to, byte) in image.iter_mut().zip(bytes.get(from..).unwrap_or_default()) {
+            *to = *byte;
+        }
+        image
+    };
+    let size = (bytes.len() as u32 / 1024).max(1);
+    let read = tree::read(size, &mut |number| {
+        assert!(number.0 >= 1 && number.0 <= size);
+        Ok(page(number.0))
+    });
+    let Ok(Some(schema)) = read else { return };
+    for entry in &schema.entries {
+        let has_function = |name: &str| name.len() % 2 == 0;
+        let _ = rewrite::notes(entry, &has_function);
+        for sql in [rewrite::rewrite(entry, &has_function), rewrite::give_up(entry)] {
+            let Some(sql) = sql else { continue };
+            assert_eq!(Some(sql.len()), entry.sql.as_ref().map(String::len));
+            let edits = entry.edits(&sql);
+            assert_eq!(edits.iter().map(|edit| edit.bytes.len()).sum::<usize>(), sql.len());
+            for edit in edits {
+                assert!(edit.at + edit.bytes.len() <= 4096 && schema.pages.contains(&edit.page));
+            }
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 a fork, and after somebody has opened and closed the file by himself. Each
 case is a function, run in a process of its own: LIBRARY URL DATABASE CASE."""
 
+import json
 import multiprocessing
 import os
 import subprocess
@@ -180,6 +181,34 @@ def a_log_that_is_deleted():
     raises(apsw.MisuseError, "-wal file", report, connection, "SELECT replica_sync()")
     open(DATABASE + "-wal", "wb").close()  # another one is no better
     raises(apsw.MisuseError, "-wal file", report, connection, "SELECT replica_sync()")
+    connection.close()
+    follows_the_primary()
+
+
+def options_that_name_the_database():
+    """Whoever writes the SQL names these files; to open and close one that SQLite
+    has locked would take the locks of the whole process away."""
+    connection = attached()
+    os.symlink(DATABASE, DATABASE + ".link")
+    plain = DATABASE + ".other"
+    other = apsw.Connection(plain)
+    other.execute("CREATE TABLE t(x); BEGIN IMMEDIATE")
+    names = [DATABASE, DATABASE + "-shm", DATABASE + "-wal", DATABASE + ".link", plain]
+    for option in ("ca_file", "token_file", "log"):
+        for name in names:
+            second = connect()
+            options = json.dumps({option: name})
+            try:
+                report(second, "SELECT replica_attach(?, NULL, ?)", URL, options)
+            except apsw.Error as error:
+                assert LOST not in str(error), (option, name, error)
+            else:
+                raise AssertionError(f"{option} {name} was taken")
+            second.close()
+            write_on_primary(1)
+            assert report(connection, "SELECT replica_sync()")["frames_synced"] > 0
+    stranger = subprocess.run(["sqlite3", plain, "BEGIN IMMEDIATE"], capture_output=True, text=True)
+    assert "locked" in stranger.stderr, "another database of the process lost its locks"
     connection.close()
     follows_the_primary()
 

@@ -5,9 +5,12 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod bombs;
+mod damage;
 mod endless;
 mod leftovers;
 mod lock;
+mod names;
 mod repair;
 mod schema;
 mod tokens;

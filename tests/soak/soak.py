@@ -49,7 +49,7 @@ counts = {name: 0 for name in (
     "primary_restarts", "checkpoints", "copies", "bytes_received", "forks", "refused_after_fork",
     "refused_what_was_inherited", "children_that_hung_in_a_lock_of_a_thread", "attached_in_threads",
     "log_messages", "links", "refused_by_a_link", "attached_after_a_link",
-    "syncs_refused_by_a_link", "locks_lost", "refused_without_locks")}
+    "syncs_refused_by_a_link", "locks_lost", "refused_without_locks", "nothing_to_write_without_locks")}
 failures = []
 # Digests by number. A number may have several: of a commit that nobody answered
 # for, which may have happened or not, and of the one that took its place.
