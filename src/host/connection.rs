@@ -9,8 +9,8 @@ use std::time::Duration;
 use super::api::{rc, sqlite, sqlite3};
 use super::file::{DatabaseFile, WalFile};
 use super::handle::{
-    FCNTL_JOURNAL_POINTER, FCNTL_PERSIST_WAL, FCNTL_VFS_POINTER, MAIN, READ_SOMETHING, control, database_file, error,
-    first_value, path_of,
+    FCNTL_JOURNAL_POINTER, FCNTL_PERSIST_WAL, FCNTL_VFS_POINTER, MAIN, READ_SOMETHING, control,
+    database_file, error, first_value, path_of,
 };
 use super::host_db::HostDb;
 use super::io_methods::sqlite3_file;

@@ -41,8 +41,7 @@ pub struct ReplicaFile {
     /// an earlier one, that was never the replica's.
     cookie_before: u32,
     patience: Patience,
-    /// Whether the file was made a replica: from then on it is in WAL mode and
-    /// its log is open.
+    /// The file was made a replica: it is in WAL mode, and its log is open.
     ready: Cell<bool>,
     checkpoints: Checkpoints,
     pub size_limit: SizeLimit,
@@ -403,8 +402,7 @@ impl ReplicaFile {
         if tables != "0" || !matches!(pages.as_str(), "0" | "1") {
             return Err(holds_data(&self.path));
         }
-        let marks = ["PRAGMA main.user_version", "PRAGMA main.application_id"];
-        for mark in marks {
+        for mark in ["PRAGMA main.user_version", "PRAGMA main.application_id"] {
             if count(mark)? != "0" {
                 return Err(is_claimed(&self.path));
             }
