@@ -18,9 +18,9 @@ use crate::units::{PageImage, PageNo};
 
 /// What is known of the schema of a file.
 /// One look is at one entry. For each object that cannot be read all of them are
-/// looked at once more, while the file is locked: a thousand of a thousand are
-/// a matter of seconds.
-const MOST_LOOKS: usize = 1_000_000;
+/// looked at once more, while the file is locked: for 450 of as many that is a
+/// matter of seconds, and more of them are not given up.
+const MOST_LOOKS: usize = 200_000;
 
 #[derive(Default)]
 pub struct SchemaFilter {

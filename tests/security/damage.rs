@@ -65,7 +65,8 @@ fn damage(pages: &mut [Image], shadows: &[usize], random: &mut Random) -> String
         };
         // Behind the header of the file: what is wrong there is refused.
         let from = if page == 0 { 100 } else { 0 };
-        let at = from + random.below(if random.below(2) == 0 { 60 } else { PAGE - from });
+        let reach = if random.below(2) == 0 { 60 } else { PAGE - from };
+        let at = from + random.below(reach);
         let length = [1, 2, 4, 50][random.below(4)].min(PAGE - at);
         for byte in &mut pages[page][at..at + length] {
             *byte = [0, 0xff, 0x7f, 0x80, random.below(256) as u8][random.below(5)];
