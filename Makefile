@@ -73,7 +73,7 @@ soak: $(EXTENSION) $(SQLD) $(FRONTS) $(SHELL_OK) ## many processes and kill -9 a
 fuzz: $(VENV) ## every decoder by libFuzzer, if cargo-fuzz is there: make fuzz MINUTES=2 [TARGETS="turso wal"]
 	@.ci/fuzz.sh $(or $(MINUTES),2) $(TARGETS)
 
-sanitize: $(SQLD) $(SHELL_OK) ## tests with the shell under a tool: make sanitize TOOL=valgrind|address|thread [ARGS="--test kill"]
+sanitize: $(SQLD) $(SHELL_OK) ## tests with the shell under a tool: make sanitize TOOL=valgrind|address [ARGS="--test kill"]
 	@.ci/sanitize.sh $(or $(TOOL),valgrind) $(ARGS)
 
 dist: $(VENV) $(ZIG) ## archive, Python wheel, npm package and sqlpkg.json in dist/

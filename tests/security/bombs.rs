@@ -121,6 +121,7 @@ fn thousands_of_objects_that_cannot_be_read_are_given_up_soon() {
     let (answer, _shell, _folder) = attach("8000 unreadable views", &unreadable(8000), "{}");
     assert!(answer.contains("cannot be read by this SQLite"), "{answer}");
     let publish = r#"{"on_schema":"publish"}"#;
-    let (answer, _shell, _folder) = attach("8000, published", &unreadable(8000), publish);
-    assert_eq!(answer, "idle");
+    let (answer, mut shell, _folder) = attach("8000, published", &unreadable(8000), publish);
+    assert_eq!(answer, "error", "the status says what cannot be read");
+    assert_ne!(shell.run("SELECT replica_status() ->> 'frame_no'"), "");
 }
