@@ -68,7 +68,7 @@ fn no_text_begins_a_header_of_its_own() {
     ] {
         let (_folder, db) = empty_place();
         let mut shell = Shell::loaded(&db);
-        let arguments = [&url, &token, &options].map(|text| quoted(text)).join(", ");
+        let arguments = [&url, &token, &options].map(quoted).join(", ");
         let error = shell.ask(&format!("SELECT replica_attach({arguments})"));
         assert!(error.contains("replica_attach: "), "{error}");
         for set in [
