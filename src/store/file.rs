@@ -35,7 +35,7 @@ pub enum Contents {
 /// A file that is a replica, or about to become one, with a connection of our
 /// own on it.
 pub struct ReplicaFile {
-    connection: Connection,
+    pub(super) connection: Connection,
     path: PathBuf,
     /// Statements of the host's may know a schema with this cookie, or with
     /// an earlier one, that was never the replica's.
@@ -324,13 +324,6 @@ impl ReplicaFile {
     /// What a query says that asks for names; nothing where it fails.
     pub fn names(&self, query: &str) -> String {
         self.connection.query(query).ok().flatten().unwrap_or_default()
-    }
-
-    /// Looks at the schema as a connection does that trusts it, or does not.
-    pub fn trust_schema(&self, trusted: bool) -> Result<()> {
-        self.schema.trusted.set(trusted);
-        let trust = if trusted { "ON" } else { "OFF" };
-        self.connection.query(&format!("PRAGMA trusted_schema={trust}")).map(|_| ())
     }
 
     /// Whether it leaves the log beside it for those who may not make one.

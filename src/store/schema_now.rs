@@ -8,6 +8,13 @@ use crate::schema::rewrite::{Note, notes};
 use crate::schema::tree::{self, Schema};
 
 impl ReplicaFile {
+    /// Looks at the schema as a connection does that trusts it, or does not.
+    pub fn trust_schema(&self, trusted: bool) -> Result<()> {
+        self.schema.trusted.set(trusted);
+        let trust = if trusted { "ON" } else { "OFF" };
+        self.connection.query(&format!("PRAGMA trusted_schema={trust}")).map(|_| ())
+    }
+
     /// None where the pages are no schema.
     fn schema_now(&self) -> Result<Option<Schema>> {
         self.look(&mut |size, read| tree::read(size, read))
