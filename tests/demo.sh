@@ -73,5 +73,6 @@ cat <<'TEXT'
 That was all on this machine, and it is gone now. What next:
   make primary     a primary that stays, to type the same by hand (README, "Sixty seconds")
   docs/hosts.md    the same in your language
+  docs/apps.md     whole programs: Flask, Django, Fastify, Rails, Laravel, PHP, Go
   docs/recipes.md  cron, many processes, backups, tokens
 TEXT

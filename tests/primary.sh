@@ -40,6 +40,7 @@ A primary runs at $url with the table orders; Ctrl-C ends it. In another termina
   SELECT replica_attach('$url');
   SELECT * FROM orders;
   SELECT replica_write('INSERT INTO orders(item) VALUES (?)', 'kite');
+  SELECT replica_help();
 
 It holds .primary/; delete that folder to begin anew, and app.db* with it.
 TEXT
