@@ -466,6 +466,22 @@ class Offline(WithPrimary):
         self.db = later
         self.assert_both_hold("there", "queued", 2, 3)
 
+    def test_a_transaction_whose_primary_goes_away_is_over_when_it_is_rolled_back(self):
+        db, insert = self.db, f"INSERT INTO {self.table}(x) VALUES ('in time')"
+        db.execute(insert)
+        self.primary.stop()
+        for use in (lambda: db.execute(insert), db.commit):
+            self.assertRaises(sqlite3.OperationalError, use)
+            self.assertTrue(db.in_transaction)
+        db.rollback()
+        self.assertFalse(db.in_transaction)
+        self.assertEqual(db.execute(f"SELECT * FROM {self.table}").fetchall(), [])
+        self.primary.start()
+        self.primary.execute("SELECT 1")
+        db.execute(insert)
+        db.commit()
+        self.assert_both_hold("in time")
+
     def test_transactions_and_offline_exclude_each_other(self):
         for more in ({}, {"isolation_level": "IMMEDIATE"}, {"isolation_level": "", "autocommit": False}):
             with self.assertRaisesRegex(sqlite3.NotSupportedError, "offline: .*; give isolation_level=None"):

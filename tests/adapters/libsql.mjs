@@ -382,6 +382,15 @@ test("offline: a write that finds no primary is queued, and a sync delivers it o
     assert.equal(later.prepare("SELECT count(*) FROM replica_outbox WHERE state = 'pending'").pluck().get(), 3);
     await away.comeBack();
     later.sync();
+    // A transaction whose primary goes away is over when it is rolled back.
+    later.exec("BEGIN; INSERT INTO o(x) VALUES ('too late')");
+    await away.leave();
+    assert.throws(() => later.exec("COMMIT"), { code: "SQLITE_CANTOPEN" });
+    assert.equal(later.inTransaction, true);
+    later.exec("ROLLBACK");
+    assert.equal(later.inTransaction, false);
+    await away.comeBack();
+    later.transaction(() => later.exec("UPDATE o SET x = 'a script' WHERE x = 'a script'"))();
     const expected = [["there"], ["queued!"], ["a script"]];
     assert.deepEqual(await away.rows("SELECT x FROM o ORDER BY id"), expected);
     assert.deepEqual(later.prepare("SELECT x FROM o ORDER BY id").raw().all(), expected);

@@ -29,6 +29,8 @@ DIFFERENT = {
     "a function inside a transaction",
     # sqld does not vacuum; the server does it.
     "vacuum",
+    # The transaction is over, and nothing of it took effect: sqlite3 would let the program mend it.
+    "a commit that a deferred key refuses",
     # The rows are here already.
     "a commit before the rows of RETURNING are fetched",
 }
@@ -260,6 +262,20 @@ script("a script with a syntax error", "INSERT INTO t VALUES (1, 2); INSERTT; IN
 script("a script that leaves a transaction open", "BEGIN; INSERT INTO t VALUES (1, 2);")
 script("a script that reads", "SELECT 1; INSERT INTO t VALUES (1, 2); PRAGMA user_version")
 script("a script with a trigger", "CREATE TRIGGER g AFTER INSERT ON t BEGIN UPDATE t SET b = 9; SELECT 1; END; INSERT INTO t VALUES (1, 1);")
+
+
+@case("a commit that a deferred key refuses")
+def _(db):
+    db.execute("PRAGMA foreign_keys = ON")
+    db.executescript("CREATE TABLE p(id INTEGER PRIMARY KEY); CREATE TABLE s(p REFERENCES p DEFERRABLE INITIALLY DEFERRED)")
+    db.execute("INSERT INTO s VALUES (5)")
+    try:
+        db.commit()
+    except sqlite3.IntegrityError as error:
+        said = str(error)
+    found = said, db.in_transaction
+    db.rollback()
+    return found, rows(db, "SELECT * FROM s")
 
 
 @case("a script commits what was open")

@@ -91,10 +91,12 @@ class Primary {
     this.#settle();
     try {
       this.ask(`SELECT replica_${how}()`);
-    } finally {
-      // The extension has let go of it in either case.
-      this.#forget();
+    } catch (error) {
+      // A commit that did not reach the primary can be tried again, as one that SQLite refuses.
+      if (this.inTransaction && this.#value("SELECT replica_transaction()") === "none") this.#forget();
+      throw error;
     }
+    this.#forget();
   }
 
   // The extension wants to hear that we know.

@@ -133,9 +133,12 @@ class Primary:
         self._settle()
         try:
             self._ask(f"SELECT replica_{how}()")
-        finally:
-            # The extension has let go of it in either case.
-            self._forget()
+        except Error:
+            # A commit that did not reach the primary can be tried again, as one that SQLite refuses.
+            if self.in_transaction and self._bare_ask("SELECT replica_transaction()") == "none":
+                self._forget()
+            raise
+        self._forget()
 
     def control(self, statement):
         """BEGIN, COMMIT, ROLLBACK and savepoints."""
