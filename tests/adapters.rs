@@ -17,6 +17,7 @@ fn runs(interpreter: &Path, script: &[&str]) {
         .args(&script[1..])
         .env("SQLITE_REPLICA_PATH", extension())
         .env("SQLD", tool("SQLD", "sqld"))
+        .env("TURSODB", tool("TURSODB", "tursodb"))
         .envs(tokens::NONE)
         .output()
         .expect("the interpreter starts");

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import unittest
 import warnings
 from pathlib import Path
@@ -486,6 +487,38 @@ class Offline(WithPrimary):
         for more in ({}, {"isolation_level": "IMMEDIATE"}, {"isolation_level": "", "autocommit": False}):
             with self.assertRaisesRegex(sqlite3.NotSupportedError, "offline: .*; give isolation_level=None"):
                 self.open(offline=True, **more)
+
+
+class OnTurso(unittest.TestCase):
+    """A Turso server has no transactions over several calls, counts no rows and describes no statement."""
+
+    def test_each_statement_by_itself(self):
+        program = os.environ.get("TURSODB", ROOT / ".tools" / "tursodb")
+        with tempfile.TemporaryDirectory() as folder, socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            address = f"127.0.0.1:{free.getsockname()[1]}"
+            free.close()
+            server = subprocess.Popen([program, f"{folder}/primary.db", "--sync-server", address], stdin=subprocess.DEVNULL,
+                                      stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            self.addCleanup(server.wait)
+            self.addCleanup(server.kill)
+            for tries in itertools.count():
+                try:
+                    db = sqlite_replica.connect(f"{folder}/app.db", sync_url=f"http://{address}", binding=BINDING, isolation_level=None,
+                                                detect_types=sqlite3.PARSE_DECLTYPES if BINDING == "sqlite3" else 0)
+                    break
+                except sqlite3.OperationalError:
+                    self.assertLess(tries, 400)
+                    time.sleep(0.05)
+            self.addCleanup(db.close)
+            db.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, x UNIQUE, d date)")
+            self.assertEqual(db.execute("INSERT INTO t(x, d) VALUES (?, '2020-02-03') RETURNING id, x, d", ("a",)).fetchall(), [(1, "a", "2020-02-03")])
+            self.assertEqual(db.execute("INSERT INTO t(x) VALUES ('b')").rowcount, -1)
+            self.assertEqual(db.executemany("INSERT INTO t(x) VALUES (?)", [(number,) for number in range(5)]).rowcount, -1)
+            self.assertRaisesRegex(sqlite3.IntegrityError, "UNIQUE constraint failed: t.x", db.execute, "INSERT INTO t(x) VALUES ('a')")
+            db.executescript("INSERT INTO t(x) VALUES ('c'); BEGIN; DELETE FROM t WHERE x > 2 AND x < 10; COMMIT")
+            self.assertEqual(db.execute("SELECT group_concat(x) FROM (SELECT x FROM t ORDER BY id)").fetchone(), ("a,b,0,1,2,c",))
+            self.assertRaisesRegex(sqlite3.OperationalError, "no transactions over several calls", db.execute, "BEGIN")
 
 
 @unittest.skipIf(BINDING != "sqlite3", "row factories and async libraries are sqlite3's")

@@ -203,8 +203,11 @@ class Primary:
         return Answer(tuple(answer["columns"] or ()), rows, self._counted(answer["rows_affected"]))
 
     def _counted(self, rows_affected):
-        self.total_changes += rows_affected or 0
-        return rows_affected or 0
+        """-1 where the primary does not count them."""
+        if rows_affected is None:
+            return -1
+        self.total_changes += rows_affected
+        return rows_affected
 
     def _settle_reads(self):
         # In a transaction the file stays as it is.
@@ -213,18 +216,18 @@ class Primary:
 
     def run_many(self, sql, many):
         """A statement for each of many arguments, many in a request; how many rows they changed."""
-        count, waiting = 0, []
+        counts, waiting = [], []
         try:
             for given in many:
                 waiting.append(positioned(sql, given))
                 if len(waiting) == MOST_AT_ONCE:
                     at_once, waiting = waiting, []
-                    count += self._run_at_once(sql, at_once)
+                    counts.append(self._run_at_once(sql, at_once))
         finally:
             # Also when a generator raises: what it gave before has been executed.
             if waiting:
-                count += self._run_at_once(sql, waiting)
-        return count
+                counts.append(self._run_at_once(sql, waiting))
+        return _sum(counts)
 
     def _run_at_once(self, sql, lists):
         if len(lists) == 1:
@@ -238,7 +241,7 @@ class Primary:
         except (IntegrityError, ValueError):
             # Nothing of it took effect. One by one the statements before the one that fails last,
             # as they do in SQLite; and JSON has no infinity.
-            return sum(self.run(sql, arguments).rows_affected for arguments in lists)
+            return _sum([self.run(sql, arguments).rows_affected for arguments in lists])
 
     def takes_script(self, statements):
         """Whether a script can go to the primary as a whole: nothing of it is for this connection, and it ends what it begins."""
@@ -279,6 +282,10 @@ class Primary:
             columns = json.loads(self._ask("SELECT replica_describe(?1)", sql))["columns"]
             self._types[sql] = [column["type"] for column in columns]
         return self._types[sql]
+
+
+def _sum(counts):
+    return -1 if -1 in counts else sum(counts)
 
 
 def _in_sqlites_way(text):

@@ -153,7 +153,10 @@ class Connection(Replica, sqlite3.Connection):
 
     def _declared(self, sql, names):
         if self._detect_types & sqlite3.PARSE_DECLTYPES:
-            return self._primary.declared_types(sql)
+            try:
+                return self._primary.declared_types(sql)
+            except sqlite3.InterfaceError:
+                pass  # A Turso server describes no statement, and this one has been carried out.
         return [None] * len(names)
 
     def _converter(self, name, declared):
