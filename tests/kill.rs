@@ -398,6 +398,7 @@ fn kill_everywhere(
 }
 
 /// All names in the source.
+/// But for those of a queued write: `outbox/deaths.rs` dies at these.
 fn all_places() -> BTreeSet<String> {
     let mut places = BTreeSet::new();
     let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
@@ -416,6 +417,7 @@ fn all_places() -> BTreeSet<String> {
             }
         }
     }
+    places.retain(|place| !place.starts_with("outbox"));
     places.extend(Step::ALL.map(|step| step.name().to_owned()));
     places
 }
