@@ -8,12 +8,14 @@ use std::path::{Path, PathBuf};
 use super::connection::Connection;
 use super::handle::path_of;
 use super::host_db::HostDb;
+use super::rights::is_a_strangers;
 use crate::error::Result;
 
 /// Where such a file is, or is to be.
 #[derive(Clone, Debug)]
 pub struct Beside {
     path: PathBuf,
+    database: PathBuf,
     /// What SQLite is given.
     name: CString,
     vfs: Option<CString>,
@@ -27,7 +29,8 @@ impl Beside {
         let full = [database.to_bytes(), ending.to_bytes()].concat();
         let full = CString::new(full).expect("BUG: two texts without a NUL");
         let name = if cfg!(unix) { uri(&full, &database) } else { full.clone() };
-        Some(Beside { path: path_of(&full), name, vfs: host.vfs_name() })
+        let (path, database) = (path_of(&full), path_of(&database));
+        Some(Beside { path, database, name, vfs: host.vfs_name() })
     }
 
     pub fn path(&self) -> &Path {
@@ -37,6 +40,11 @@ impl Beside {
     /// Whether there is anything of this name.
     pub fn is_there(&self) -> bool {
         std::fs::symlink_metadata(&self.path).is_ok()
+    }
+
+    /// Whether it belongs to somebody who may not change the database itself.
+    pub fn is_a_strangers(&self) -> bool {
+        is_a_strangers(&self.path, &self.database)
     }
 
     /// Opens what is there. Nothing is read or locked by that, and no link is

@@ -31,6 +31,26 @@ pub fn made_by_another_user(database: &Path) -> Option<String> {
     })
 }
 
+/// Whether a file beside a database belongs to somebody who may not change the
+/// database itself.
+#[cfg(unix)]
+pub fn is_a_strangers(file: &Path, database: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+
+    let (Ok(file), Ok(database)) = (file.symlink_metadata(), database.metadata()) else {
+        return false;
+    };
+    // SAFETY: asks for a number.
+    let us = unsafe { libc::geteuid() };
+    let shared = database.mode() & 0o022 != 0;
+    !shared && ![0, us, database.uid()].contains(&file.uid())
+}
+
+#[cfg(not(unix))]
+pub fn is_a_strangers(_: &Path, _: &Path) -> bool {
+    false
+}
+
 #[cfg(not(unix))]
 pub fn made_by_another_user(_: &Path) -> Option<String> {
     None

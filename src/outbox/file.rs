@@ -58,7 +58,7 @@ impl Outbox {
             return Ok(None);
         }
         let found = place.open().and_then(|connection| {
-            let connection = recognised(connection, place.path(), busy_timeout)?;
+            let connection = recognised(connection, place, busy_timeout)?;
             Ok(has_tables(&connection)?.then_some(Outbox { connection }))
         });
         match found {
@@ -72,7 +72,7 @@ impl Outbox {
     /// beginning of one: whoever was to make it has come no further.
     pub fn find_or_make(place: &Beside, busy_timeout: Duration) -> Result<Outbox> {
         let make = || {
-            let connection = recognised(place.open_or_make()?, place.path(), busy_timeout)?;
+            let connection = recognised(place.open_or_make()?, place, busy_timeout)?;
             let outbox = Outbox { connection };
             if !has_tables(&outbox.connection)? {
                 outbox.write(|| fill(&outbox.connection))?;
@@ -109,7 +109,23 @@ impl Outbox {
 }
 
 /// Refuses a file that is not ours, before anything is done with it.
-fn recognised(connection: Connection, path: &Path, busy_timeout: Duration) -> Result<Connection> {
+fn recognised(
+    connection: Connection,
+    place: &Beside,
+    busy_timeout: Duration,
+) -> Result<Connection> {
+    let path = place.path();
+    // What is in it is sent with this connection's token.
+    if place.is_a_strangers() {
+        return Err(Error::new(
+            Kind::NotAllowed,
+            format!(
+                "{} belongs to a user who may not write the database, and was left alone; take it \
+                 away, or let that user write the database",
+                path.display()
+            ),
+        ));
+    }
     let file = connection.database_file()?;
     if file.size()? > 0 {
         let mut header = [0; HEADER];

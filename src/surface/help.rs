@@ -175,8 +175,8 @@ const NAMES: &[Name] = &[
     function(
         "replica_lock([what])",
         "for hosts that run SQL of others: from here on until the connection is closed, \
-         `replica_attach`, `replica_detach`, `replica_set_token`, `replica_promote`, `replica_repair` \
-         and `on_reset` are refused; with `'writes'` everything that writes as well",
+         `replica_attach`, `replica_detach`, `replica_set_token`, `replica_promote`, `replica_repair`, \
+         `on_reset` and `after_reset` are refused; with `'writes'` everything that writes as well",
     ),
     function("replica_promote()", "makes the file an ordinary, writable database"),
     function(

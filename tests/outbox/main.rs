@@ -376,6 +376,24 @@ fn the_outbox_may_be_read_by_those_who_may_read_the_database() {
 }
 
 #[test]
+fn an_outbox_that_a_stranger_has_put_there_is_not_delivered() {
+    let mut place = on_sqld(json!({}));
+    place.enqueue();
+    if std::os::unix::fs::chown(place.outbox(), Some(54321), None).is_err() {
+        println!("skipped: only root can give a file away");
+        return;
+    }
+    let error = place.shell.error("SELECT replica_deliver()");
+    assert!(error.contains("belongs to a user who may not write the database"), "{error}");
+    assert!(place.shell.sync()["delivery_error"].is_string());
+    assert_eq!(place.rows(), [""; 0]);
+    // Who may write the database may queue for it, too.
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o666);
+    std::fs::set_permissions(&place.db, mode).expect("its owner");
+    assert_eq!(place.shell.sync()["delivered"], 1);
+}
+
+#[test]
 fn who_may_not_write_neither_queues_nor_delivers() {
     let mut place = on_sqld(json!({}));
     place.enqueue();
@@ -427,6 +445,19 @@ fn a_replica_is_not_promoted_while_something_waits() {
     assert!(error.contains("1 queued writes wait for the primary"), "{error}");
     place.shell.sync();
     assert_eq!(place.shell.json("SELECT replica_promote()")["promoted"], true);
+}
+
+#[test]
+fn the_demo_shows_what_it_says() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut demo = std::process::Command::new(root.join("tests/demo-offline.sh"));
+    demo.arg(extension()).env("SQLD", tool("SQLD", "sqld"));
+    if std::env::var_os("PYTHON").is_none() {
+        demo.env("PYTHON", "python3");
+    }
+    let output = demo.output().expect("bash");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
 }
 
 fn load_line() -> String {
