@@ -38,7 +38,7 @@ export TURSODB
 export ORACLES
 export PYTHON := $(TOOLS)/venv/bin/python
 
-.PHONY: build help demo primary test test-hosts test-suites test-versions soak fuzz sanitize dist test-dist cross test-cross check bench bench-plot session symbols env clean distclean
+.PHONY: build help demo demo-offline primary test test-hosts test-suites test-versions soak fuzz sanitize dist test-dist cross test-cross check bench bench-plot session symbols env clean distclean
 
 build: $(EXTENSION) ## build dist/replica.so (release); the default
 	@echo "$(EXTENSION) is up to date; 'make help' lists the other targets"
@@ -48,6 +48,9 @@ help: ## list the targets
 
 demo: $(EXTENSION) $(SQLD) $(SHELL_OK) ## the session of the README against a real local sqld
 	@tests/demo.sh $(EXTENSION)
+
+demo-offline: $(EXTENSION) $(SQLD) $(SHELL_OK) ## writes without a primary, kill -9, a start of the primary: everything arrives once
+	@tests/demo-offline.sh $(EXTENSION)
 
 primary: $(EXTENSION) $(SQLD) ## a primary to play with, with the README's table; stays until Ctrl-C. PORT=8080
 	@tests/primary.sh $(PORT)
@@ -68,7 +71,7 @@ test-versions: $(EXTENSION) $(SQLD) ## the main story in old SQLites, from 3.29 
 	@tests/versions/built.sh $(EXTENSION) $(SQLD) $(TOOLS)/versions/built
 
 soak: $(EXTENSION) $(SQLD) $(FRONTS) $(SHELL_OK) ## many processes and kill -9 at random: make soak MINUTES=10 [SEED=n]
-	MINUTES=$(or $(MINUTES),10) cargo test --locked --features fault-points --test soak --test soak_live --test exactly_once --test power --test kill --test fuzz --test proxies --test cloud --test memory --test security -- --ignored --nocapture
+	MINUTES=$(or $(MINUTES),10) cargo test --locked --features fault-points --test soak --test soak_live --test exactly_once --test outbox --test power --test kill --test fuzz --test proxies --test cloud --test memory --test security -- --ignored --nocapture
 
 fuzz: $(VENV) ## every decoder by libFuzzer, if cargo-fuzz is there: make fuzz MINUTES=2 [TARGETS="turso wal"]
 	@.ci/fuzz.sh $(or $(MINUTES),2) $(TARGETS)
