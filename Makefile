@@ -26,7 +26,7 @@ endif
 TARGET    := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 # Suites that run a second time, on replicas in memory; of turso, what is not
 # sqld's and does not take its half minute.
-IN_MEMORY := writes transactions histories batch live liars bad_input turso
+IN_MEMORY := writes transactions histories batch live liars bad_input turso panic
 SOURCES   := Cargo.toml Cargo.lock build.rs $(shell find src -name '*.rs')
 
 # bindgen (a build dependency) wants libclang and gcc's own C headers.

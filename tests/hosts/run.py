@@ -356,7 +356,7 @@ def say(text):
     print(f"hosts: {text}", file=sys.stderr, flush=True)
 
 
-def tell(command, extension, primary, in_memory):
+def tell(command, extension, primary, in_memory=False):
     """Runs a story; returns the steps that it got through and what it said."""
     database = "app" if in_memory else f"{primary.folder}/app.db"
     command = [str(part).replace("{folder}", str(extension.parent)) for part in command]
