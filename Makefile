@@ -38,10 +38,14 @@ export TURSODB
 export ORACLES
 export PYTHON := $(TOOLS)/venv/bin/python
 
-.PHONY: build help demo demo-offline primary test test-hosts test-suites test-versions soak fuzz sanitize dist test-dist cross test-cross check bench bench-plot session symbols env clean distclean
+.PHONY: build help demo demo-offline primary test test-hosts test-suites test-versions soak fuzz sanitize library dist test-dist cross test-cross release test-release check bench bench-plot session symbols env clean distclean
 
 build: $(EXTENSION) ## build dist/replica.so (release); the default
 	@echo "$(EXTENSION) is up to date; 'make help' lists the other targets"
+
+library: ## the library alone, by cargo and a libclang that is there: LIBCLANG_PATH=FOLDER
+	cargo build --locked --release --lib
+	@mkdir -p dist && cp $(TARGET)/release/$(BUILT) $(EXTENSION)
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | sed 's/[$$][$$]/$$/' | expand -t 22
@@ -83,7 +87,7 @@ dist: $(VENV) $(ZIG) ## archive, Python wheel, npm package and sqlpkg.json in di
 	$(DIST_BUILD)
 	@tests/symbols.sh $(DIST_LIBRARY)
 	@mkdir -p dist/.build && cp $(DIST_LIBRARY) dist/.build/replica.$(DLL)
-	@$(PYTHON) packages/dist.py dist/.build/replica.$(DLL) dist
+	@$(PYTHON) packages/dist.py dist dist/.build/replica.$(DLL)
 
 test-dist: dist $(SQLD) $(SHELL_OK) ## install each package into an empty place and use it from there
 	@$(PYTHON) tests/packages.py dist
@@ -91,7 +95,14 @@ test-dist: dist $(SQLD) $(SHELL_OK) ## install each package into an empty place 
 cross: $(TOOLS)/zig/zig.txt $(VENV) ## build for arm64, musl, Windows and macOS, here. NAMES="linux-arm64 ..."
 	@.ci/cross.sh $(NAMES)
 
-test-cross: $(SQLD) $(SHELL_OK) ## the suites on arm64 (qemu) and musl, with what `make cross` built
+release: $(VENV) ## packages of all platforms in dist/release/, of what `make dist` and `make cross` built
+	@$(PYTHON) packages/dist.py dist/release $(wildcard dist/.build/replica.* dist/cross/*/replica.*)
+
+test-release: $(VENV) ## what pip, npm and sqlpkg take of dist/release/ on each platform
+	@$(PYTHON) tests/release.py dist/release
+
+test-cross: $(SQLD) $(SHELL_OK) ## exports and oldest system of each that `make cross` built; the suites on arm64 (qemu) and musl
+	@$(PYTHON) tests/binaries.py dist/cross
 	@tests/cross.sh $(NAMES)
 
 check: $(VENV) ## formatting, lints, licences and advisories of what is linked

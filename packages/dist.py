@@ -1,9 +1,12 @@
-"""Packs a built library: dist.py LIBRARY OUTPUT_FOLDER
+"""Packs built libraries: dist.py OUTPUT_FOLDER LIBRARY ...
 
-Writes an archive, a Python wheel, an npm package, sqlpkg.json and SHA256SUMS.
-Needs nothing but Python, strip and (on Linux) objdump. The same input gives
-the same bytes. RELEASE_URL names the folder that the archive will be
-downloaded from; without it sqlpkg.json points at the file beside it.
+Writes an archive, a Python wheel and an npm package of each, sqlpkg.json and
+SHA256SUMS. One library is one npm package with everything in it. Several are
+one for each platform and `sqlite-replica`, which npm completes with the one
+that fits. Which platform a library is for, it says itself. Needs nothing but
+Python and strip. The same input gives the same bytes. RELEASE_URL names the
+folder that the archives will be downloaded from; without it sqlpkg.json points
+at the files beside it.
 """
 
 import base64
@@ -12,7 +15,6 @@ import hashlib
 import io
 import json
 import os
-import platform
 import re
 import shutil
 import subprocess
@@ -22,6 +24,8 @@ import tempfile
 import time
 import zipfile
 from pathlib import Path
+
+from binary import Library
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -47,39 +51,58 @@ def commit_time():
     return int(git.stdout) if git.returncode == 0 else 315532800  # 1980, the first that zip knows
 
 
-def target(library):
-    """(operating system, processor) as Node and Go say it, from the name of the file and this machine."""
-    system = {".so": "linux", ".dylib": "darwin", ".dll": "windows"}[library.suffix]
-    machine = platform.machine().lower()
-    return system, {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}[machine]
+# The musl of Alpine 3.13 and later; nothing in the library is newer.
+MUSL = "1_2"
 
 
-def glibc(library):
-    """The newest version of glibc whose symbols the library needs: (2, 17)."""
-    table = subprocess.run(["objdump", "-T", library], capture_output=True, text=True, check=True).stdout
-    # A weak symbol may be missing; rustc's library asks for newer ones so.
-    strong = [line for line in table.splitlines() if "*UND*" in line and not re.match(r"\S+\s+w", line)]
-    return max(tuple(map(int, found.split("."))) for found in re.findall(r"GLIBC_([\d.]+)", "\n".join(strong)))[:2]
+class Package:
+    """A library, and what packages with it are called."""
+
+    def __init__(self, path, folder):
+        library = Library(path)
+        self.platform = library.platform
+        self.system, self.machine = self.platform.split("-")[0], library.machine
+        self.libc = {"linux": "musl" if library.is_musl else "glibc"}.get(self.system)
+        self.name = "replica" + {"linux": ".so", "darwin": ".dylib", "windows": ".dll"}[self.system]
+        self.content = stripped(path, self.name, folder)
+        self.minimum = library.minimum
+
+    @property
+    def wheel_tag(self):
+        arch = {"arm64": "aarch64"}.get(self.machine, self.machine)
+        if self.libc == "musl":
+            return f"musllinux_{MUSL}_{arch}"
+        if self.system == "linux":
+            return "manylinux_{}_{}_{}".format(*self.minimum, arch)
+        if self.system == "darwin":
+            return "macosx_{}_{}_{}".format(*self.minimum, self.machine)
+        return {"x86_64": "win_amd64", "arm64": "win_arm64"}[self.machine]
+
+    @property
+    def npm(self):
+        """What npm and Node call it: (name, os, cpu, libc)."""
+        system = {"windows": "win32"}.get(self.system, self.system)
+        cpu = {"x86_64": "x64"}.get(self.machine, self.machine)
+        suffix = {"glibc": "-gnu", "musl": "-musl", None: ""}[self.libc]
+        return f"sqlite-replica-{system}-{cpu}{suffix}", system, cpu, self.libc
+
+    @property
+    def needs(self):
+        """The sentence for people."""
+        if self.libc == "musl":
+            return "needs musl 1.2 or newer"
+        version = ".".join(map(str, self.minimum))
+        return {"linux": f"needs glibc {version} or newer", "darwin": f"built for macOS {version} or newer"}.get(
+            self.system, "built for Windows")
 
 
-def platform_tag(library):
-    """What a wheel with this library may call itself, and the sentence for people."""
-    system, machine = target(library)
-    if system == "linux":
-        major, minor = glibc(library)
-        arch = {"arm64": "aarch64"}.get(machine, machine)
-        return f"manylinux_{major}_{minor}_{arch}", f"needs glibc {major}.{minor} or newer"
-    if system == "darwin":
-        return f"macosx_11_0_{machine}", "built for macOS 11 or newer"
-    return {"x86_64": "win_amd64", "arm64": "win_arm64"}[machine], "built for Windows"
-
-
-def stripped(library, folder):
-    """A copy without the symbols that only a debugger wants."""
-    copy = folder / f"replica{library.suffix}"
+def stripped(library, name, folder):
+    """Its bytes without the symbols that only a debugger wants."""
+    copy = Path(folder) / name
     shutil.copy(library, copy)
-    if library.suffix == ".so":
-        subprocess.run(["strip", "--strip-all", copy], check=True)
+    if name.endswith(".so"):
+        # A strip that does not know the processor leaves it as it is.
+        subprocess.run(["strip", "--strip-all", copy], capture_output=True)
     return copy.read_bytes()
 
 
@@ -129,15 +152,38 @@ def wheel(path, files, tag, mtime):
             packed.writestr(entry, content)
 
 
-def npm_manifest(system, machine):
+def manifest(package=None, **more):
     """package.json as it lies here, with what is known only now."""
-    manifest = json.loads((HERE / "npm" / "package.json").read_text())
-    manifest.update(version=version(), description=SUMMARY, license="MIT OR Apache-2.0")
-    manifest["os"] = [{"windows": "win32"}.get(system, system)]
-    manifest["cpu"] = [{"x86_64": "x64"}.get(machine, machine)]
-    if system == "linux":
-        manifest["libc"] = ["glibc"]
-    return json.dumps(manifest, indent=2).encode()
+    manifest = {"version": version(), "description": SUMMARY, "license": "MIT OR Apache-2.0", **more}
+    if package:
+        _, system, cpu, libc = package.npm
+        manifest.update(os=[system], cpu=[cpu], **({"libc": [libc]} if libc else {}))
+    return manifest
+
+
+def npm_package(path, files, manifest, mtime):
+    texts = {license: (ROOT / license).read_bytes() for license in LICENSES}
+    everything = {"package.json": json.dumps(manifest, indent=2).encode(),
+                  "README.md": (HERE / "README.md").read_bytes(), **files, **texts}
+    tar_gz(path, {f"package/{name}": content for name, content in everything.items()}, mtime)
+    return path
+
+
+def npm_packages(output, packages, mtime):
+    """One with its library inside, or one without and those that it names."""
+    files, name = sources("npm"), json.loads((HERE / "npm" / "package.json").read_text())["name"]
+    base = json.loads(files.pop("package.json"))
+    main = output / f"{name}-{version()}.tgz"
+    if len(packages) == 1:
+        (package,) = packages
+        return [npm_package(main, {**files, package.name: package.content}, {**base, **manifest(package)}, mtime)]
+    made = []
+    for package in packages:
+        own = manifest(package, name=package.npm[0])
+        own["description"] = f"The library of the package {name} for {package.platform}"
+        made.append(npm_package(output / f"{package.npm[0]}-{version()}.tgz", {package.name: package.content}, own, mtime))
+    wanted = {package.npm[0]: version() for package in packages}
+    return [npm_package(main, files, {**base, **manifest(optionalDependencies=wanted)}, mtime), *made]
 
 
 def functions():
@@ -145,8 +191,11 @@ def functions():
     return sorted(set(re.findall(r"\breplica_\w+", (ROOT / "tests/sql/surface.txt").read_text())))
 
 
-def sqlpkg(archive, system, machine):
-    platform_name = f"{system}-{ {'x86_64': 'amd64'}.get(machine, machine)}"
+def sqlpkg(archives):
+    """archives: platform -> file."""
+    def name(platform):
+        return platform.replace("x86_64", "amd64")
+
     return json.dumps({
         "owner": "sqlite-replica",
         "name": "replica",
@@ -157,38 +206,37 @@ def sqlpkg(archive, system, machine):
         "symbols": functions(),
         "assets": {
             "path": os.environ.get("RELEASE_URL", "."),
-            "files": {platform_name: archive.name},
-            "checksums": {archive.name: "sha256-" + hashlib.sha256(archive.read_bytes()).hexdigest()},
+            "files": {name(platform): archive.name for platform, archive in archives.items()},
+            "checksums": {archive.name: "sha256-" + hashlib.sha256(archive.read_bytes()).hexdigest()
+                          for archive in archives.values()},
         },
     }, indent=2).encode() + b"\n"
 
 
 def main():
-    library, output = Path(sys.argv[1]), Path(sys.argv[2])
+    output = Path(sys.argv[1])
     output.mkdir(parents=True, exist_ok=True)
     for old in [*output.glob("replica-v*"), *output.glob("sqlite[-_]replica-*")]:
         old.unlink()
-    system, machine = target(library)
-    tag, needs = platform_tag(library)
-    mtime, name = commit_time(), f"replica{library.suffix}"
     with tempfile.TemporaryDirectory() as folder:
-        content = stripped(library, Path(folder))
+        packages = sorted((Package(path, folder) for path in map(Path, sys.argv[2:])), key=lambda package: package.platform)
+    mtime = commit_time()
     licenses = {license: (ROOT / license).read_bytes() for license in LICENSES}
-    readme = (HERE / "README.md").read_bytes()
 
-    archive = output / f"replica-v{version()}-loadable-{system}-{machine}.tar.gz"
-    tar_gz(archive, {name: content, **licenses}, mtime)
-    whl = output / f"sqlite_replica-{version()}-py3-none-{tag}.whl"
-    wheel(whl, {**sources("python"), f"sqlite_replica/{name}": content}, tag, mtime)
-    npm = output / f"sqlite-replica-{version()}.tgz"
-    node = {f"package/{file}": text for file, text in sources("npm").items()}
-    tar_gz(npm, {**node, "package/package.json": npm_manifest(system, machine), "package/README.md": readme,
-                 f"package/{name}": content, **{f"package/{file}": text for file, text in licenses.items()}}, mtime)
-    (output / "sqlpkg.json").write_bytes(sqlpkg(archive, system, machine))
-    made = [archive, whl, npm, output / "sqlpkg.json"]
+    archives, made = {}, []
+    for package in packages:
+        archive = output / f"replica-v{version()}-loadable-{package.platform}.tar.gz"
+        tar_gz(archive, {package.name: package.content, **licenses}, mtime)
+        archives[package.platform] = archive
+        whl = output / f"sqlite_replica-{version()}-py3-none-{package.wheel_tag}.whl"
+        wheel(whl, {**sources("python"), f"sqlite_replica/{package.name}": package.content}, package.wheel_tag, mtime)
+        made += [archive, whl]
+        print(f"{package.platform}: {len(package.content) / 1e6:.1f} MB, {package.needs}")
+    made += npm_packages(output, packages, mtime)
+    (output / "sqlpkg.json").write_bytes(sqlpkg(archives))
+    made.append(output / "sqlpkg.json")
     sums = "".join(f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.name}\n" for file in made)
     (output / "SHA256SUMS").write_text(sums)
-    print(f"{name}: {len(content) / 1e6:.1f} MB, {needs}")
     for file in [*made, output / "SHA256SUMS"]:
         print(f"{file.stat().st_size:>9}  {file}")
 

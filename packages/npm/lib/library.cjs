@@ -14,11 +14,29 @@ function addFolder(place) {
   if (!folders.includes(place)) folders.push(place);
 }
 
+// The package that npm has chosen for this machine, beside this one.
+function packageOfPlatform() {
+  const isMusl = () => !process.report?.getReport().header.glibcVersionRuntime;
+  const libc = process.platform === "linux" ? (isMusl() ? "-musl" : "-gnu") : "";
+  return `sqlite-replica-${process.platform}-${process.arch}${libc}`;
+}
+
+function folderOfPlatform() {
+  // Where a bundler has left no `require`, the folders above are all there is.
+  if (typeof require === "undefined" || !require.resolve) return [];
+  const name = packageOfPlatform();
+  try {
+    return [path.dirname(require.resolve(`${name}/package.json`))];
+  } catch {
+    return [];
+  }
+}
+
 // The library's path, for anything that loads extensions.
 function getLoadablePath() {
   if (process.env.SQLITE_REPLICA_PATH) return process.env.SQLITE_REPLICA_PATH;
   const name = { darwin: "replica.dylib", win32: "replica.dll" }[process.platform] ?? "replica.so";
-  for (const folder of folders) {
+  for (const folder of [...folders, ...folderOfPlatform()]) {
     // Electron packs files into an archive that only its own `fs` can read; a library must lie beside it.
     for (const place of [folder.replace(/\bapp\.asar(?=[\\/]|$)/, "app.asar.unpacked"), folder]) {
       if (existsSync(path.join(place, name))) return path.join(place, name);
@@ -26,8 +44,8 @@ function getLoadablePath() {
   }
   throw new Error(
     `sqlite-replica: ${name} is not in ${folders[0]}: if this program is bundled, mark sqlite-replica as external or copy ` +
-      `${name} there (Electron: asarUnpack), or set SQLITE_REPLICA_PATH; otherwise this package was made for another ` +
-      `system than ${process.platform}-${process.arch}`,
+      `${name} there (Electron: asarUnpack), or set SQLITE_REPLICA_PATH; if it was installed with --omit=optional or on another machine, install it again here ` +
+      `(${packageOfPlatform()} is the package with the library; where npm has none, build it with make)`,
   );
 }
 
