@@ -498,10 +498,15 @@ class OnTurso(unittest.TestCase):
             free.bind(("127.0.0.1", 0))
             address = f"127.0.0.1:{free.getsockname()[1]}"
             free.close()
-            server = subprocess.Popen([program, f"{folder}/primary.db", "--sync-server", address], stdin=subprocess.DEVNULL,
-                                      stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            self.addCleanup(server.wait)
-            self.addCleanup(server.kill)
+
+            def start():
+                server = subprocess.Popen([program, f"{folder}/primary.db", "--sync-server", address], stdin=subprocess.DEVNULL,
+                                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                self.addCleanup(server.wait)
+                self.addCleanup(server.kill)
+                return server
+
+            server = start()
             for tries in itertools.count():
                 try:
                     db = sqlite_replica.connect(f"{folder}/app.db", sync_url=f"http://{address}", binding=BINDING, isolation_level=None,
@@ -509,6 +514,8 @@ class OnTurso(unittest.TestCase):
                     break
                 except sqlite3.OperationalError:
                     self.assertLess(tries, 400)
+                    # Somebody else took the port in the meantime.
+                    server = server if server.poll() is None else start()
                     time.sleep(0.05)
             self.addCleanup(db.close)
             db.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, x UNIQUE, d date)")

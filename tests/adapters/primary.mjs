@@ -35,6 +35,18 @@ export async function startPrimary({ token } = {}) {
     if (answer.results[0].type !== "ok") throw new Error(JSON.stringify(answer.results[0]));
     return answer.results[0].response;
   };
+  const answers = async () => {
+    for (let tries = 0; ; tries++) {
+      try {
+        return await primary.execute("SELECT 1");
+      } catch (error) {
+        if (tries > 400) throw error;
+        // Somebody else took the port in the meantime, or left it just now.
+        if (server.exitCode !== null) server = start();
+        await new Promise((later) => setTimeout(later, 50));
+      }
+    }
+  };
   const primary = {
     folder,
     url: `http://${address}`,
@@ -52,26 +64,16 @@ export async function startPrimary({ token } = {}) {
     },
     async comeBack() {
       server = start();
-      await answers(primary);
+      await answers();
     },
     stop() {
       server.kill("SIGKILL");
-      rmSync(folder, { recursive: true, force: true });
+      // It may have a file open for a moment yet.
+      rmSync(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
     },
   };
-  await answers(primary);
+  await answers();
   return primary;
-}
-
-async function answers(primary) {
-  for (let tries = 0; ; tries++) {
-    try {
-      return await primary.execute("SELECT 1");
-    } catch (error) {
-      if (tries > 400) throw error;
-      await new Promise((later) => setTimeout(later, 50));
-    }
-  }
 }
 
 // A folder of this run's own whose node_modules are those of `installed`, with the
