@@ -125,6 +125,21 @@ class SQLAlchemy(WithPrimary):
             self.assertEqual(list(pool.map(insert, range(20))), [f"t{number}" for number in range(20)])
         self.assertEqual(self.primary.rows(f"SELECT count(*) FROM {self.table.name}"), [(20,)])
 
+    def test_offline_in_the_url_goes_with_autocommit(self):
+        refused = self.sa.create_engine(self.url(more="&offline=true"))
+        self.assertRaisesRegex(self.sa.exc.NotSupportedError, "give isolation_level=None", refused.connect)
+        engine = self.sa.create_engine(self.url(more="&offline=true"), connect_args={"isolation_level": None})
+        self.addCleanup(engine.dispose)
+        self.metadata.create_all(engine)
+        self.primary.stop()
+        with engine.connect() as connection:
+            connection.execute(self.table.insert().values(name="queued").inline())
+        self.primary.start()
+        self.primary.execute("SELECT 1")
+        with engine.connect() as connection:
+            connection.connection.dbapi_connection.sync()
+            self.assertEqual(connection.scalar(self.sa.select(self.table.c.name)), "queued")
+
     @needs("alembic")
     def test_alembic_rebuilds_a_table_that_others_point_at(self):
         from alembic.migration import MigrationContext

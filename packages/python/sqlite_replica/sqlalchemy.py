@@ -35,6 +35,8 @@ def _without_replica(url):
     for name, value in url.query.items():
         if name in _OF_CONNECT:
             keywords[name] = value
+        elif name == "offline":
+            keywords[name] = _value(value)
         elif name in _OF_SQLITE:
             query[name] = value
         else:
