@@ -20,6 +20,8 @@ sys.path[:0] = [str(ROOT / "tests" / "hosts")]
 import run as hosts  # noqa: E402  (the folder is no package)
 
 COMMAND = sys.argv[1:]
+# Seconds that nothing here should need.
+PATIENCE = 90
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT / "packages" / "python")}
 
 
@@ -38,15 +40,15 @@ class Follow(unittest.TestCase):
         return process
 
     def wait_until_said(self, text):
-        for _ in range(400):
+        for _ in range(20 * PATIENCE):
             if text in self.said.read_text():
                 return
             time.sleep(0.05)
         self.fail(f"{text} is not in {self.said.read_text()}")
 
-    def wait_for(self, sql, expected, times=400):
+    def wait_for(self, sql, expected):
         found = None
-        for _ in range(times):
+        for _ in range(20 * PATIENCE):
             try:
                 db = sqlite3.connect(self.path)
                 found = db.execute(sql).fetchall()
@@ -66,7 +68,7 @@ class Follow(unittest.TestCase):
             self.wait_for("SELECT count(*) FROM orders", [(2,)])
             self.wait_until_said("live, frame")
             process.send_signal(signal.SIGTERM)
-            self.assertEqual(process.wait(20), 0, self.said.read_text())
+            self.assertEqual(process.wait(PATIENCE), 0, self.said.read_text())
         self.assertEqual(sqlite3.connect(self.path).execute("PRAGMA integrity_check").fetchall(), [("ok",)])
 
     def test_it_follows_on_when_the_primary_comes_back(self):
@@ -77,9 +79,9 @@ class Follow(unittest.TestCase):
             self.wait_until_said("(")  # The line of state names the error.
             primary.start()
             primary.execute("INSERT INTO orders(item) VALUES ('kite')")
-            self.wait_for("SELECT count(*) FROM orders", [(2,)], 1200)
+            self.wait_for("SELECT count(*) FROM orders", [(2,)])
             process.send_signal(signal.SIGTERM)
-            self.assertEqual(process.wait(20), 0, self.said.read_text())
+            self.assertEqual(process.wait(PATIENCE), 0, self.said.read_text())
 
     def test_a_terminal_sees_a_bar_and_one_line_that_is_written_over(self):
         with hosts.Primary() as primary:
@@ -99,7 +101,7 @@ class Follow(unittest.TestCase):
             except OSError:
                 pass  # The other side is closed.
             os.close(terminal)
-            self.assertEqual(process.wait(20), 0, said)
+            self.assertEqual(process.wait(PATIENCE), 0, said)
             self.assertRegex(said, rb"\r\x1b\[K\[[#.]{30}\] pull \d+/\d+ frames")
             self.assertRegex(said, rb"\r\x1b\[K\[#{30}\] \w+ (\d+)/\1 frames")
             self.assertEqual(said.count(b"\n"), 1, said)
@@ -109,7 +111,7 @@ class Follow(unittest.TestCase):
         self.wait_until_said("again in 2 s")
         self.assertIsNone(process.poll())
         process.send_signal(signal.SIGINT)
-        self.assertEqual(process.wait(20), 0, self.said.read_text())
+        self.assertEqual(process.wait(PATIENCE), 0, self.said.read_text())
 
     def test_url_and_token_from_a_file(self):
         tokens = (ROOT / "tests" / "common" / "tokens.rs").read_text()
@@ -120,18 +122,18 @@ class Follow(unittest.TestCase):
             file.touch(0o600)
             file.write_text(f"{primary.url}\n{token}\n")
             process = subprocess.run([*COMMAND, "follow", self.path, "--token-file", file, "--once"], env=ENVIRONMENT,
-                                     capture_output=True, text=True, timeout=20)
+                                     capture_output=True, text=True, timeout=PATIENCE)
             self.assertEqual((process.returncode, process.stderr if process.returncode else ""), (0, ""))
             self.wait_for("SELECT item FROM orders", [("lantern",)])
 
     def test_once_and_what_cannot_be_helped(self):
         with hosts.Primary() as primary:
-            self.assertEqual(self.start(primary.url, "--once", "--quiet").wait(20), 0, self.said.read_text())
+            self.assertEqual(self.start(primary.url, "--once", "--quiet").wait(PATIENCE), 0, self.said.read_text())
             self.wait_for("SELECT item FROM orders", [("lantern",)])
             self.path = f"{self.folder.name}/mine.db"
             sqlite3.connect(self.path).execute("CREATE TABLE mine(x)")
             process = self.start(primary.url)
-            self.assertEqual(process.wait(20), 1)
+            self.assertEqual(process.wait(PATIENCE), 1)
             self.wait_until_said("holds data and is not a replica")
 
 
