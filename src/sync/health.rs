@@ -19,8 +19,11 @@ use super::counters::Counters;
 use crate::clock::now_unix_ms;
 use crate::sidecar::{self, Beside, Sidecar};
 
-/// What has not changed is noted as often as that.
-const BEAT: Duration = Duration::from_secs(5);
+/// The same outcome of another contact is noted no more often than that.
+const PACE: Duration = Duration::from_secs(5);
+
+/// A worker without a contact says as often that it works.
+const BEAT: Duration = Duration::from_secs(15);
 
 /// A worker that is late by more than this on top of its longest wait is gone.
 const GRACE: Duration = Duration::from_secs(15);
@@ -72,6 +75,7 @@ pub struct Health {
 #[derive(Default)]
 struct Last {
     at: Option<Instant>,
+    contact_unix_ms: Option<i64>,
     beat_unix_ms: Option<i64>,
     /// What was noted, without its times.
     outcome: Option<(&'static str, Option<String>, bool)>,
@@ -126,7 +130,9 @@ impl Health {
         let outcome = (counters.state(), error, counters.out_of_touch);
         // To be syncing is no news: it is so for a moment, again and again.
         let is_news = last.outcome.as_ref() != Some(&outcome) && outcome.0 != "syncing";
-        let is_due = last.at.is_none_or(|at| at.elapsed() >= BEAT);
+        let heard = counters.last_contact_unix_ms != last.contact_unix_ms;
+        let wait = if heard { PACE } else { BEAT };
+        let is_due = last.at.is_none_or(|at| at.elapsed() >= wait);
         if !(now || is_news || is_due) {
             last.unsaid = true;
             return;
@@ -154,6 +160,7 @@ impl Health {
         });
         *last = Last {
             at: Some(Instant::now()),
+            contact_unix_ms: counters.last_contact_unix_ms,
             beat_unix_ms: last.beat_unix_ms,
             outcome: Some(outcome),
             unsaid: false,

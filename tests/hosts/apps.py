@@ -3,7 +3,7 @@
 Each program of apps/ serves the same orders over HTTP, in its own framework, and
 is taken through one story: it reads the file, its writes are read by all its
 workers when they return, a constraint is a 409, a primary that goes away ends
-writes with a 503 and turns `/health` within seconds while reads go on, one that
+writes with a 503 and turns `/health` while reads go on, one that
 comes back ends both, and SIGTERM ends the program. What the primary holds at the
 end is compared with the file, read without the extension.
 

@@ -51,7 +51,7 @@ def orders(request):
 
 def health(request):
     with connection.cursor() as cursor:
-        healthy, trouble = cursor.execute("SELECT healthy, trouble FROM replica_health(NULL, 5)").fetchone()
+        healthy, trouble = cursor.execute("SELECT healthy, trouble FROM replica_health(NULL, 15)").fetchone()
     return JsonResponse({"trouble": trouble}, status=200 if healthy else 503)
 
 

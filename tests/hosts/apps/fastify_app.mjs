@@ -52,7 +52,7 @@ async function serve() {
 
   const db = open();
   const items = db.prepare("SELECT item FROM orders ORDER BY id").pluck();
-  const health = db.prepare("SELECT healthy, trouble FROM replica_health(NULL, 5)");
+  const health = db.prepare("SELECT healthy, trouble FROM replica_health(NULL, 15)");
   const app = Fastify();
   app.get("/orders", () => items.all());
   app.post("/orders", async (request, reply) => {

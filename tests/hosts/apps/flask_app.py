@@ -48,9 +48,9 @@ def add():
 
 @app.get("/health")
 def health():
-    """For a load balancer: what the file holds is older than 5 s, and why."""
+    """For a load balancer: what the file holds is older than 15 s, and why."""
     with engine.connect() as connection:
-        healthy, trouble = connection.exec_driver_sql("SELECT healthy, trouble FROM replica_health(NULL, 5)").one()
+        healthy, trouble = connection.exec_driver_sql("SELECT healthy, trouble FROM replica_health(NULL, 15)").one()
         return {"trouble": trouble}, 200 if healthy else 503
 
 

@@ -118,7 +118,7 @@ try {
             break;
         case 'GET /health':
             $row = Capsule::connection()->replica()
-                ->querySingle('SELECT healthy, trouble FROM replica_health(NULL, 5)', true);
+                ->querySingle('SELECT healthy, trouble FROM replica_health(NULL, 15)', true);
             answer($row['healthy'] ? 200 : 503, ['trouble' => $row['trouble']]);
             break;
         default:

@@ -53,7 +53,7 @@ switch ($_SERVER['REQUEST_METHOD'] . ' ' . $_SERVER['REQUEST_URI']) {
         }
         break;
     case 'GET /health':
-        $row = replica()->querySingle('SELECT healthy, trouble FROM replica_health(NULL, 5)', true);
+        $row = replica()->querySingle('SELECT healthy, trouble FROM replica_health(NULL, 15)', true);
         answer($row['healthy'] ? 200 : 503, ['trouble' => $row['trouble']]);
         break;
     default:

@@ -52,7 +52,7 @@ class OrdersController < ActionController::API
 
   def health
     healthy, trouble = ActiveRecord::Base.uncached do
-      Order.connection.select_rows("SELECT healthy, trouble FROM replica_health(NULL, 5)").first
+      Order.connection.select_rows("SELECT healthy, trouble FROM replica_health(NULL, 15)").first
     end
     render json: { trouble: trouble }, status: healthy == 1 ? 200 : 503
   end

@@ -50,7 +50,7 @@ func main() {
 	http.HandleFunc("/health", func(w http.ResponseWriter, r *http.Request) {
 		var healthy bool
 		var trouble sql.NullString
-		err := db.QueryRow("SELECT healthy, trouble FROM replica_health(NULL, 5)").Scan(&healthy, &trouble)
+		err := db.QueryRow("SELECT healthy, trouble FROM replica_health(NULL, 15)").Scan(&healthy, &trouble)
 		status := http.StatusServiceUnavailable
 		if healthy {
 			status = http.StatusOK
