@@ -47,10 +47,10 @@ arm64_shell() {
     wrap arm64 "qemu-aarch64-static -L $roots/arm64/root $roots/arm64/root/usr/bin/sqlite3"
 }
 
-# Debian has no sqlite3 for musl: its source, built by zig.
+# Debian has no sqlite3 for musl: its source, built by zig with what Debian's has.
 musl_shell() {
     need tclsh tcl || return 1
-    if [ ! -e "$roots/musl/sqlite3.musl" ]; then
+    if [ ! -e "$roots/musl/sqlite3-full.musl" ]; then
         say "building sqlite3 for musl into .tools/cross-roots/musl"
         rm -rf "$roots/musl"
         own_apt "$roots/musl/apt" amd64 "deb $(debian_suite)" "deb-src $(debian_suite)" || return 1
@@ -63,11 +63,12 @@ musl_shell() {
             cd source
             { ./configure --disable-tcl && make sqlite3.c shell.c; } >log 2>&1
             "$tools/zig/bin/python" -m ziglang cc -target x86_64-linux-musl -dynamic -O1 -DHAVE_READLINE=0 \
-                shell.c sqlite3.c -o ../sqlite3.musl -ldl -lpthread -lm
+                -DSQLITE_ENABLE_FTS5 -DSQLITE_ENABLE_RTREE -DSQLITE_ENABLE_COLUMN_METADATA -DSQLITE_ENABLE_DBSTAT_VTAB \
+                shell.c sqlite3.c -o ../sqlite3-full.musl -ldl -lpthread -lm
         ) || return 1
         unset APT_CONFIG
     fi
-    wrap musl "$roots/musl/root/lib/ld-musl-x86_64.so.1 $roots/musl/sqlite3.musl"
+    wrap musl "$roots/musl/root/lib/ld-musl-x86_64.so.1 $roots/musl/sqlite3-full.musl"
 }
 
 # The suites against the library in dist/cross/FOLDER and the shell in roots/SHELL.
