@@ -378,3 +378,20 @@ fn an_address_where_tls_comes_to_nothing_is_left_for_another_one() {
     let error = Shell::loaded(&db).error(&attach);
     assert!(error.contains("TLS was not set up within 1 s"), "{error}");
 }
+
+/// The other address refuses, so there is nothing better: the call ends in its
+/// time, and says why.
+#[test]
+fn an_address_without_tls_is_not_asked_for_ever_where_the_other_one_refuses() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let (_folder, db) = empty_place();
+    let mut shell = Shell::loaded(&db);
+    let attach =
+        format!(r#"SELECT replica_attach('https://localhost:{port}', NULL, '{{"timeout": 4}}')"#);
+    let error = shell.error(&attach);
+    assert!(error.contains("TLS was not set up within 4 s"), "{error}");
+    // It was left once at most.
+    silent.set_nonblocking(true).unwrap();
+    assert!((1..=2).contains(&silent.incoming().take_while(Result::is_ok).count()));
+}

@@ -39,6 +39,10 @@ const MAX_REDIRECTS: usize = 2;
 /// made for a request.
 const MAX_STALE: usize = 4;
 
+/// No more addresses than these are left for another one in one call: the next
+/// one has the whole time.
+const MAX_LEFT: usize = 3;
+
 /// The connections to one primary.
 pub(super) struct Http {
     pool: Arc<Pool>,
@@ -127,10 +131,11 @@ impl Http {
     /// Sends it to one place. A pooled connection that turns out to be closed is replaced, if
     /// the request cannot have happened on it or may happen twice.
     fn post_to(&self, post: &Post<'_>, patience: &Patience) -> std::result::Result<Answer, Lost> {
-        let mut stale = 0;
+        let (mut stale, mut left) = (0, 0);
         loop {
             let request = self.request(post)?;
-            let (result, trace) = during(Limits::of(patience), || self.pool.agent.run(request));
+            let limits = Limits { leaves_addresses: left < MAX_LEFT, ..Limits::of(patience) };
+            let (result, trace) = during(limits, || self.pool.agent.run(request));
             let error = match result {
                 Ok(response) => {
                     self.pool.note_refusal(response.status().is_client_error());
@@ -141,6 +146,7 @@ impl Http {
             // Nothing has left but a greeting, and there is another address.
             if let (Some(Fault::Late), Some(way), false) = (&trace.fault, trace.way, trace.ready) {
                 stalled::note(way);
+                left += 1;
                 continue;
             }
             let closed = !trace.fresh && !trace.answered && trace.fault.is_none();

@@ -94,7 +94,8 @@ impl Proxy {
         let Some(user) = &self.user else { return Vec::new() };
         let password = user.split_once(':').map_or(&**user, |(_, password)| password);
         let plain = percent_decode(password);
-        let sent = percent_decode(user).map(|user| basic_of(&user));
+        let colon = if user.contains(':') { "" } else { ":" };
+        let sent = percent_decode(user).map(|user| basic_of(&Secret::after(&user, colon)));
         [Some(Secret::from(password)), plain, sent].into_iter().flatten().collect()
     }
 

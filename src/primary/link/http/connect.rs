@@ -60,7 +60,8 @@ pub(super) fn connect(host: &str, port: u16, limits: &Limits) -> Result<Connecte
         match receive(&receiver, until, limits)? {
             Some(Ok((stream, address))) => {
                 let is_better = |other: &SocketAddr| *other != address && !stalled::is_noted(other);
-                let has_others = addresses.iter().any(is_better);
+                // One that was left before and is here again has no better one.
+                let has_others = !stalled::is_noted(&address) && addresses.iter().any(is_better);
                 let stream = prepare(stream).map_err(Fault::Connect)?;
                 return Ok(Connected { stream, address, has_others });
             }

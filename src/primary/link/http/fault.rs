@@ -32,11 +32,18 @@ pub(super) struct Limits {
     /// next bytes of its body. It is the time for all of it, and not only for
     /// each of its waits: a peer that sends a byte now and then gains nothing.
     pub timeout: Duration,
+    /// Whether an address is left after a while for another one that may do
+    /// better.
+    pub leaves_addresses: bool,
 }
 
 impl Limits {
     pub fn of(patience: &Patience) -> Limits {
-        Limits { cancelled: patience.cancelled.clone(), timeout: patience.timeout }
+        Limits {
+            cancelled: patience.cancelled.clone(),
+            timeout: patience.timeout,
+            leaves_addresses: true,
+        }
     }
 
     /// When something that begins now has to be done. None: never, because the

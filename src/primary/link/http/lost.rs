@@ -13,7 +13,7 @@ use crate::primary::link::proxy::Proxy;
 impl Http {
     pub(super) fn lost(&self, error: ureq::Error, mut trace: Trace, patience: &Patience) -> Lost {
         if let Some(proxy) = self.proxy.as_ref().filter(|_| trace.fresh && !trace.tunnelled) {
-            return self.lost_at_proxy(proxy, &error, trace.fault, patience);
+            return self.lost_at_proxy(proxy, &error, trace, patience);
         }
         let passing = !trace.sent
             && match &trace.fault {
@@ -66,9 +66,10 @@ impl Http {
         &self,
         proxy: &Proxy,
         error: &ureq::Error,
-        fault: Option<Fault>,
+        trace: Trace,
         patience: &Patience,
     ) -> Lost {
+        let Trace { fault, proxy_ready, .. } = trace;
         if let Some(Fault::Cancelled) = fault {
             return Lost { error: interrupted(), sent: false, passing: false };
         }
@@ -85,7 +86,7 @@ impl Http {
                 (format!("it opened no way within {seconds} s; check its URL"), false)
             }
             (None, ureq::Error::ConnectProxyFailed(said)) => refused_by_proxy(proxy, said),
-            (None, error) if proxy.is_https() => {
+            (None, error) if proxy.is_https() && !proxy_ready => {
                 (format!("TLS cannot be set up with it: {}", tls_cause(error)), false)
             }
             (None, ureq::Error::Io(error)) => {
@@ -101,8 +102,12 @@ impl Http {
     }
 
     fn tls_error(&self, error: &ureq::Error) -> Error {
-        let text =
-            format!("cannot set up TLS with the primary at {}: {}", self.peer, tls_cause(error));
+        let cause = tls_cause(error);
+        let remedy = match cause.contains("InvalidContentType") || cause.contains("closed") {
+            true => "; a server without TLS needs http:// or ?tls=0 in the URL",
+            false => "",
+        };
+        let text = format!("cannot set up TLS with the primary at {}: {cause}{remedy}", self.peer);
         Error::new(Kind::Unreachable, text)
     }
 
@@ -133,8 +138,6 @@ fn tls_cause(error: &ureq::Error) -> String {
     };
     let remedy = if cause.contains("UnknownIssuer") {
         "; for a private certificate authority give its PEM file as the option ca_file"
-    } else if cause.contains("InvalidContentType") || cause.contains("closed") {
-        "; a server without TLS needs http:// or ?tls=0 in the URL"
     } else {
         ""
     };

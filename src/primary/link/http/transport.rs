@@ -49,6 +49,8 @@ pub(super) struct Trace {
     pub tunnelled: bool,
     /// Where TLS is being set up, if it may be better elsewhere.
     pub way: Option<SocketAddr>,
+    /// The connection to a proxy is ready for its request: TLS is set up, too.
+    pub proxy_ready: bool,
     /// The new connection is ready for requests: TLS is set up, too.
     pub ready: bool,
     /// The whole request was handed to the operating system.
@@ -157,7 +159,7 @@ impl<In: Transport> Connector<In> for TcpConnector {
         let limits = limits.ok_or_else(|| give_up(Fault::Cancelled))?;
         let Connected { stream, address, has_others } =
             connect(host, port, &limits).map_err(give_up)?;
-        if details.needs_tls() && has_others {
+        if details.needs_tls() && has_others && limits.leaves_addresses {
             with_slot(|slot| {
                 slot.trace.way = Some(address);
                 let soon = Instant::now() + TLS_HEAD_START;
@@ -273,6 +275,9 @@ impl<In: Transport> Connector<In> for Tracking {
         chained: Option<In>,
     ) -> Result<Option<Either<In, Tracked<In>>>, ureq::Error> {
         if self.by_proxy && details.config.proxy().is_none() {
+            // Whatever the proxy does now has the whole time.
+            begin();
+            note(|trace| (trace.way, trace.proxy_ready) = (None, true));
             return Ok(chained.map(Either::A));
         }
         note(|trace| trace.ready = true);
