@@ -5,7 +5,7 @@ mod common;
 
 use std::path::PathBuf;
 
-use common::proxy::{Cut, Proxy};
+use common::proxy::{Cut, LOSSES, Proxy};
 use common::*;
 use serde_json::{Value, json};
 
@@ -66,18 +66,9 @@ fn forms() -> [String; 4] {
     ]
 }
 
-const CUTS: [Cut; 6] = [
-    Cut::RequestSwallowed,
-    Cut::AfterRequest,
-    Cut::MidResponse(1),
-    Cut::MidResponse(40),
-    Cut::MidResponse(1_000_000),
-    Cut::Kept,
-];
-
 /// Each form with each cut, once and three times in a row.
 fn every_cut_leaves_one_write<S: Server>(place: &mut Place<S>) {
-    for cut in CUTS {
+    for cut in LOSSES {
         for call in forms() {
             for times in [1, 3] {
                 let before = place.rows();
@@ -142,7 +133,7 @@ fn an_error_of_the_write_itself_is_told_although_an_answer_was_lost() {
     let mut place = on_sqld();
     let doubled = "SELECT replica_write('INSERT INTO t VALUES (1, ''marked'')')";
     place.shell.run(doubled);
-    for cut in CUTS {
+    for cut in LOSSES {
         place.proxy.cut_next(cut, 1);
         let error = place.shell.error(doubled);
         assert!(error.contains("UNIQUE constraint failed: t.id"), "{cut:?}: {error}");
@@ -158,7 +149,7 @@ fn an_error_of_the_write_itself_is_told_although_an_answer_was_lost() {
 fn a_commit_whose_answer_is_lost_is_asked_for() {
     for options in [json!({}), json!({ "local_transactions": false })] {
         let mut place = Place::behind(Sqld::start(), "COMMIT", options);
-        for cut in CUTS {
+        for cut in LOSSES {
             for begin in ["SELECT replica_begin()", "SELECT replica_begin('immediate')"] {
                 let before = place.rows();
                 place.shell.run(begin);

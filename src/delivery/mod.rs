@@ -47,6 +47,8 @@ pub struct Replica<'a> {
     pub position: Option<Position>,
     /// What a query says that asks for names; nothing where it fails.
     pub names: &'a dyn Fn(&str) -> String,
+    /// Is told, entry by entry, that a delivery goes on.
+    pub at_work: &'a dyn Fn(),
 }
 
 /// What a delivery came to.
@@ -86,7 +88,7 @@ impl Delivery {
             return Ok(None);
         }
         let Some(outbox) = Outbox::find(&self.place, self.busy_timeout)? else { return Ok(None) };
-        if outbox.counts()?.waiting == 0 {
+        if !outbox.has_waiting()? {
             return Ok(None);
         }
         let mut report = Delivered::default();
@@ -116,7 +118,7 @@ impl Delivery {
         let mut deadline = patience.deadline();
         loop {
             let lease = outbox.take_lease(now_unix_ms())?;
-            let goes_on = lease.is_none() && self.waits && outbox.counts()?.waiting > 0;
+            let goes_on = lease.is_none() && self.waits && outbox.has_waiting()?;
             if !goes_on || !deadline.pause()? {
                 return Ok(lease);
             }
@@ -145,9 +147,10 @@ impl Delivery {
                 }
             };
             last = None;
+            (replica.at_work)();
             // Whoever interrupts wants it to be as it was.
             if let Err(interrupted) = patience.check() {
-                outbox.put_back(&entry, entry.sent_before, "interrupted")?;
+                outbox.put_back(lease, &entry, entry.sent_before, "interrupted")?;
                 return Err(interrupted);
             }
             match send(&entry, replica.primary, &mut history, patience) {
@@ -163,11 +166,12 @@ impl Delivery {
                 }
                 Sent::IdIsAnothers => outbox.leave_id(&entry)?,
                 Sent::Kept { error, under_way } => {
-                    outbox.put_back(&entry, under_way || entry.sent_before, &error.to_string())?;
+                    let sent = under_way || entry.sent_before;
+                    outbox.put_back(lease, &entry, sent, &error.to_string())?;
                     return Ok(Ending::Failed(error));
                 }
-                Sent::Stopped(why) => {
-                    outbox.put_back(&entry, entry.sent_before, &why)?;
+                Sent::Stopped { why, under_way } => {
+                    outbox.put_back(lease, &entry, under_way || entry.sent_before, &why)?;
                     outbox.distrust_positions()?;
                     return Ok(Ending::Stopped(why));
                 }

@@ -24,13 +24,13 @@ pub enum Sent {
     /// It is still to be delivered. `under_way`: it may have arrived.
     Kept { error: Error, under_way: bool },
     /// It is not to be delivered before somebody says so.
-    Stopped(String),
+    Stopped { why: String, under_way: bool },
 }
 
 pub fn send(entry: &Entry, primary: &Primary, history: &mut History, patience: &Patience) -> Sent {
     match history.refuses(entry, patience) {
         Ok(None) => {}
-        Ok(Some(why)) => return Sent::Stopped(why),
+        Ok(Some(why)) => return Sent::Stopped { why, under_way: false },
         Err(error) => return Sent::Kept { error, under_way: false },
     }
     let mut once = Once {
@@ -39,19 +39,20 @@ pub fn send(entry: &Entry, primary: &Primary, history: &mut History, patience: &
         settled: entry.settled,
         after: history.condition(entry),
     };
-    let sent = attempt(entry, &once, primary, patience);
+    let mut request = Request { entry, primary, patience, lost: false };
+    let sent = request.attempt(&once);
     let (Ok(Attempt::NotTaken { fate: Fate::NotAfter, .. }), Some(last)) = (&sent, &entry.after)
     else {
-        return meaning(sent, &once, primary, patience);
+        return request.meaning(sent, &once);
     };
     match history.was_tidied_up(last, patience) {
-        Ok(false) => Sent::Stopped(stopped(LOST)),
+        Ok(false) => Sent::Stopped { why: stopped(LOST), under_way: request.lost },
         Ok(true) => {
             once.after = None;
-            let sent = attempt(entry, &once, primary, patience);
-            meaning(sent, &once, primary, patience)
+            let sent = request.attempt(&once);
+            request.meaning(sent, &once)
         }
-        Err(error) => Sent::Kept { error, under_way: false },
+        Err(error) => Sent::Kept { error, under_way: request.lost },
     }
 }
 
@@ -59,36 +60,53 @@ pub fn send(entry: &Entry, primary: &Primary, history: &mut History, patience: &
 /// entry whose answer is lost sooner than this is sent a second time.
 const AT_ONCE: Duration = Duration::from_secs(1);
 
-fn attempt(entry: &Entry, once: &Once, primary: &Primary, patience: &Patience) -> Result<Attempt> {
-    let work = OnceWork::Statements(&entry.statements);
-    let send = || {
-        fault::point("outbox entry to be sent");
-        primary.sql(patience)?.execute_once(work, once, patience)
-    };
-    let started = Instant::now();
-    match send() {
-        Err(error) if error.kind() == Kind::OutcomeUnknown && started.elapsed() < AT_ONCE => send(),
-        known => known,
-    }
+/// An entry on its way to the primary.
+struct Request<'a> {
+    entry: &'a Entry,
+    primary: &'a Primary,
+    patience: &'a Patience,
+    /// An answer was lost, so a copy of it may have arrived, or may arrive yet.
+    lost: bool,
 }
 
-fn meaning(sent: Result<Attempt>, once: &Once, primary: &Primary, patience: &Patience) -> Sent {
-    match sent {
-        Ok(Attempt::Executed(executed)) => {
-            let last = executed.results.last();
-            let done = Done {
-                rows_affected: last.and_then(|last| last.rows_affected),
-                last_insert_rowid: last.and_then(|last| last.last_insert_rowid),
-            };
-            Sent::Done { done, frame_no: executed.frame_no }
+impl Request<'_> {
+    fn attempt(&mut self, once: &Once) -> Result<Attempt> {
+        let started = Instant::now();
+        let first = self.send(once);
+        let is_lost = matches!(&first, Err(error) if error.kind() == Kind::OutcomeUnknown);
+        if !is_lost || started.elapsed() >= AT_ONCE {
+            return first;
         }
-        Ok(Attempt::NotTaken { fate, frame_no }) => known(fate, frame_no, ASKED),
-        // A copy of it may still arrive, and be taken then.
-        Err(error) if is_about_the_entry(&error) => match fence(once, primary, patience) {
-            Ok(fate) => known(fate, None, &error.to_string()),
-            Err(unfenced) => Sent::Kept { error: unfenced, under_way: true },
-        },
-        Err(error) => Sent::Kept { under_way: may_be_under_way(&error), error },
+        self.lost = true;
+        self.send(once)
+    }
+
+    fn send(&self, once: &Once) -> Result<Attempt> {
+        fault::point("outbox entry to be sent");
+        let work = OnceWork::Statements(&self.entry.statements);
+        self.primary.sql(self.patience)?.execute_once(work, once, self.patience)
+    }
+
+    fn meaning(&self, sent: Result<Attempt>, once: &Once) -> Sent {
+        match sent {
+            Ok(Attempt::Executed(executed)) => {
+                let last = executed.results.last();
+                let done = Done {
+                    rows_affected: last.and_then(|last| last.rows_affected),
+                    last_insert_rowid: last.and_then(|last| last.last_insert_rowid),
+                };
+                Sent::Done { done, frame_no: executed.frame_no }
+            }
+            Ok(Attempt::NotTaken { fate, frame_no }) => known(fate, frame_no, ASKED),
+            // A copy of it may still arrive, and be taken then.
+            Err(error) if is_about_the_entry(&error) => {
+                match fence(once, self.primary, self.patience) {
+                    Ok(fate) => known(fate, None, &error.to_string()),
+                    Err(unfenced) => Sent::Kept { error: unfenced, under_way: true },
+                }
+            }
+            Err(error) => Sent::Kept { under_way: self.lost || may_be_under_way(&error), error },
+        }
     }
 }
 

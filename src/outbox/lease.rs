@@ -47,6 +47,12 @@ impl Outbox {
         })
     }
 
+    /// Whether it was not taken by somebody else. Inside a transaction.
+    pub(super) fn holds(&self, lease: &Lease) -> Result<bool> {
+        let sql = "SELECT 1 FROM outbox WHERE lease_owner = ?1";
+        Ok(!self.connection.rows(sql, &[text(&lease.owner)])?.is_empty())
+    }
+
     /// Says that the deliverer is at work; false where somebody else has taken
     /// it for dead. Inside a transaction.
     pub(super) fn renew(&self, lease: &Lease, now_unix_ms: i64) -> Result<bool> {

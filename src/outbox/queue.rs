@@ -122,8 +122,9 @@ impl Outbox {
         let rows = self.connection.rows(
             "SELECT number, entry.client, sequence, digest, state, position, \
              entry.client = outbox.client, delivered_client, delivered_sequence, \
-             delivered_position, delivered_unix_ms FROM entry, outbox \
-             WHERE state IN ('pending', 'sent') ORDER BY number LIMIT 1",
+             delivered_position, delivered_unix_ms FROM entry, outbox WHERE number = (SELECT \
+             min(first) FROM (SELECT min(number) AS first FROM entry WHERE state = 'pending' \
+             UNION ALL SELECT min(number) FROM entry WHERE state = 'sent'))",
             &[],
         )?;
         let Some(row) = rows.into_iter().next() else { return Ok(None) };
@@ -208,6 +209,12 @@ impl Outbox {
             &[integer(REMEMBERED)],
         )?;
         Ok(())
+    }
+
+    /// Whether anything waits.
+    pub fn has_waiting(&self) -> Result<bool> {
+        let sql = "SELECT 1 FROM entry WHERE state IN ('pending', 'sent') LIMIT 1";
+        self.read(|| Ok(!self.connection.rows(sql, &[])?.is_empty()))
     }
 
     pub fn counts(&self) -> Result<Counts> {

@@ -3,6 +3,7 @@
 
 use super::entry::{Columns, Done, Entry, Row, State, integer, optional, text};
 use super::file::Outbox;
+use super::lease::Lease;
 use crate::error::{Error, Kind, Result};
 use crate::host::random_name;
 use crate::host::value::{Argument, Output};
@@ -14,21 +15,27 @@ const COLUMNS: &str = "number, client, sequence, state, attempts, error, enqueue
 
 impl Outbox {
     /// Notes why an entry is not delivered yet. `sent`: a copy of it may be
-    /// under way.
-    pub fn put_back(&self, entry: &Entry, sent: bool, error: &str) -> Result<()> {
-        self.mark(&entry.id, if sent { State::Sent } else { State::Pending }, error)
+    /// under way. What somebody else has sent meanwhile, who took the lease, is
+    /// for him to say.
+    pub fn put_back(&self, lease: &Lease, entry: &Entry, sent: bool, error: &str) -> Result<()> {
+        let state = if sent { State::Sent } else { State::Pending };
+        self.write(|| match sent || self.holds(lease)? {
+            true => self.mark(&entry.id, state, error),
+            false => Ok(()),
+        })
     }
 
     /// Sets an entry aside. No copy of it is taken by the primary any more.
     pub fn set_aside(&self, entry: &Entry, error: &str) -> Result<()> {
-        self.mark(&entry.id, State::SetAside, error)
+        self.write(|| self.mark(&entry.id, State::SetAside, error))
     }
 
+    /// Inside a transaction.
     fn mark(&self, id: &WriteId, state: State, error: &str) -> Result<()> {
         let sql = "UPDATE entry SET state = ?3, error = ?4 WHERE client = ?1 AND sequence = ?2 \
                    AND state IN ('pending', 'sent')";
         let arguments = [text(&id.client), integer(id.sequence), text(state.name()), text(error)];
-        self.write(|| self.connection.change(sql, &arguments).map(drop))
+        self.connection.change(sql, &arguments).map(drop)
     }
 
     /// Gives an entry an id of its own, because another write took effect under

@@ -228,7 +228,7 @@ fn delivery(host: HostDb, options: &Options) -> Result<Option<Delivery>> {
         }
         return Ok(None);
     };
-    let may_write = options.writes && !host.is_opened_to_read() && !host.is_query_only();
+    let may_write = options.writes && !host.is_opened_to_read();
     Ok(Some(Delivery {
         place,
         busy_timeout: options.busy_timeout,

@@ -72,7 +72,8 @@ impl Syncer {
             streams: self.streams.clone(),
             health: self.health.clone(),
             watch: None,
-            delivery: self.delivery.clone(),
+            // Who has said that he only reads leaves the outbox to others.
+            delivery: self.delivery.clone().filter(|_| !host.is_query_only()),
         })
     }
 
@@ -146,10 +147,18 @@ impl Syncer {
 
     /// Sends up what waits in the outbox; None where nothing does.
     pub fn deliver(&self, delivery: &Delivery, patience: &Patience) -> Result<Option<Delivered>> {
+        if !delivery.place.is_there() {
+            return Ok(None);
+        }
         let replica = delivery::Replica {
             primary: &self.primary,
             position: self.file.position()?,
             names: &|query| self.file.names(query),
+            at_work: &|| {
+                if let Some(watch) = &self.watch {
+                    watch(0, None);
+                }
+            },
         };
         delivery.deliver(&replica, patience)
     }
@@ -232,7 +241,6 @@ impl Syncer {
                 return Ok(Outcome::StartOver(overtaken()));
             }
             report.pages_written += apply.pages_written();
-            report.changes_schema = true;
             return Ok(Outcome::Done);
         }
         self.replace(at, options, report)
@@ -262,7 +270,6 @@ impl Syncer {
         let watch = self.watch.as_ref();
         let drained = drain(&mut *feed, &mut assembly, &patience, watch, |_| false);
         report.pages_written += assembly.pages_written();
-        report.changes_schema |= assembly.changes_schema();
         let reached = assembly.reached();
         drop(assembly);
         if drained? == Drained::Overtaken {

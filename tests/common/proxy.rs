@@ -6,6 +6,7 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use super::net::free_address;
 
@@ -27,7 +28,20 @@ pub enum Cut {
     AfterResponse,
     /// The request is kept, and the connection ends; `release` sends it on.
     Kept,
+    /// The primary gets all of it, its answer is thrown away, and from then on
+    /// nobody listens any more, until `listen`.
+    Last,
 }
+
+/// The ways in which a request or its answer is lost.
+pub const LOSSES: [Cut; 6] = [
+    Cut::RequestSwallowed,
+    Cut::AfterRequest,
+    Cut::MidResponse(1),
+    Cut::MidResponse(40),
+    Cut::MidResponse(1_000_000),
+    Cut::Kept,
+];
 
 pub struct Proxy {
     address: SocketAddr,
@@ -35,6 +49,7 @@ pub struct Proxy {
 }
 
 struct Shared {
+    address: SocketAddr,
     upstream: SocketAddr,
     cut: Mutex<Cut>,
     /// Requests to be cut before `cut` is over; None for all.
@@ -51,8 +66,8 @@ impl Proxy {
     /// Cuts only requests whose body holds `marker`.
     pub fn start(upstream: SocketAddr, marker: &'static str) -> Proxy {
         let address = free_address();
-        let listener = TcpListener::bind(address).expect("a free address");
         let shared = Arc::new(Shared {
+            address,
             upstream,
             cut: Mutex::new(Cut::Never),
             left: Mutex::new(None),
@@ -61,7 +76,15 @@ impl Proxy {
             seen: AtomicUsize::new(0),
             stopped: AtomicBool::new(false),
         });
-        let accepting = shared.clone();
+        let proxy = Proxy { address, shared };
+        proxy.listen();
+        proxy
+    }
+
+    pub fn listen(&self) {
+        let listener = TcpListener::bind(self.address).expect("a free address");
+        let accepting = self.shared.clone();
+        accepting.stopped.store(false, Ordering::SeqCst);
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 if accepting.stopped.load(Ordering::SeqCst) {
@@ -75,7 +98,6 @@ impl Proxy {
                 std::thread::spawn(move || serve(stream, &shared));
             }
         });
-        Proxy { address, shared }
     }
 
     pub fn url(&self) -> String {
@@ -118,6 +140,14 @@ impl Drop for Proxy {
 }
 
 impl Shared {
+    /// Returns when nobody listens any more.
+    fn stop_listening(&self) {
+        self.stopped.store(true, Ordering::SeqCst);
+        while TcpStream::connect(self.address).is_ok() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
     /// What is done with a request that is to be cut, if it still is.
     fn counted(&self, cut: Cut) -> Cut {
         let mut left = self.left.lock().expect("no panic");
@@ -164,8 +194,11 @@ fn serve(mut client: TcpStream, shared: &Shared) -> std::io::Result<()> {
         }
         server.write_all(&request)?;
         let Some(answer) = read_message(&mut server)? else { return Ok(()) };
+        if cut == Cut::Last {
+            shared.stop_listening();
+        }
         let pass = match cut {
-            Cut::AfterRequest => 0,
+            Cut::AfterRequest | Cut::Last => 0,
             Cut::MidResponse(bytes) => bytes.min(answer.len() - 1),
             _ => answer.len(),
         };

@@ -12,7 +12,7 @@ mod offline_writes;
 use std::path::{Path, PathBuf};
 
 use common::net::free_address;
-use common::proxy::{Cut, Proxy};
+use common::proxy::{Cut, LOSSES, Proxy};
 use common::*;
 use serde_json::{Value, json};
 
@@ -168,17 +168,8 @@ fn a_file_that_was_never_synced_can_queue_and_deliver_too() {
     assert_replica_equals_primary(&db, &server);
 }
 
-const CUTS: [Cut; 6] = [
-    Cut::RequestSwallowed,
-    Cut::AfterRequest,
-    Cut::MidResponse(1),
-    Cut::MidResponse(40),
-    Cut::MidResponse(1_000_000),
-    Cut::Kept,
-];
-
 fn every_cut_leaves_each_once<S: Server>(place: &mut Place<S>) {
-    for cut in CUTS {
+    for cut in LOSSES {
         for times in [1, 2] {
             for _ in 0..3 {
                 place.enqueue();
@@ -418,6 +409,48 @@ fn who_may_not_write_neither_queues_nor_delivers() {
     }
     place.shell.sync();
     place.assert_arrived("by who may");
+}
+
+#[test]
+fn a_sync_that_is_watched_leaves_the_queue_to_others_where_one_only_reads() {
+    let mut place = on_sqld(json!({}));
+    place.enqueue();
+    place.shell.run("PRAGMA query_only=1");
+    let done = "SELECT count(*) FROM replica_sync_progress WHERE phase = 'done'";
+    assert_eq!(place.shell.run(done), "1");
+    assert_eq!(place.rows(), [""; 0]);
+    place.shell.run("PRAGMA query_only=0");
+    assert_eq!(place.shell.run(done), "1");
+    place.assert_arrived("by the same, when it may");
+}
+
+/// A write that has to pull its way back pulls, and no more.
+#[test]
+fn a_write_of_its_own_leaves_the_queue_alone() {
+    let mut place = on_sqld(json!({}));
+    place.enqueue();
+    place.shell.json("SELECT replica_write('CREATE TABLE IF NOT EXISTS t(id)')");
+    place.shell.json("SELECT replica_write('CREATE TABLE other(id)')");
+    assert_eq!(place.rows(), [""; 0]);
+    place.shell.sync();
+    place.assert_arrived("with the sync");
+}
+
+/// The answer was lost, and when it is sent again nobody listens.
+#[test]
+fn an_entry_that_may_have_arrived_is_asked_for_before_it_is_discarded() {
+    let mut place = on_sqld(json!({}));
+    place.enqueue();
+    place.proxy.cut_next(Cut::Last, 1);
+    place.shell.error("SELECT replica_deliver()");
+    place.assert_arrived("it has arrived");
+    assert_eq!(place.states(), "sent");
+    place.shell.error("SELECT replica_discard(1)");
+    place.proxy.cut(Cut::Never);
+    place.proxy.listen();
+    assert_eq!(place.shell.run("SELECT replica_discard(1)"), "delivered");
+    assert_eq!(place.states(), "delivered");
+    place.assert_arrived("once");
 }
 
 #[test]

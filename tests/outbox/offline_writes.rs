@@ -129,3 +129,18 @@ fn the_option_needs_a_file() {
     );
     assert_eq!(shell.run("SELECT replica_status() IS NULL"), "1");
 }
+
+/// What a connection may do is asked when it does it.
+#[test]
+fn a_write_does_not_overtake_what_was_queued_by_one_that_only_read_at_first() {
+    let mut place = on_sqld(json!({}));
+    let mut shell = Shell::loaded(&place.db);
+    shell.run("PRAGMA query_only=1");
+    shell.run(&attach(&place.proxy.url(), &json!({ "offline_writes": true })));
+    shell.run("PRAGMA query_only=0");
+    place.enqueue();
+    place.queued.push("second".to_owned());
+    let written = shell.json("SELECT replica_write('INSERT INTO t(v) VALUES (''second'')')");
+    assert_eq!(written["synced"], true, "{written}");
+    place.assert_arrived("the one that was queued goes first");
+}

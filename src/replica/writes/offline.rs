@@ -56,7 +56,7 @@ impl Replica {
         let error = match &ended {
             Ended::Known(Err(error)) if is_away(error) => error.clone(),
             Ended::Open(open) if open.cause.kind() != Kind::Interrupted => open_error(open),
-            _ => return self.report(work, before, ended),
+            _ => return self.report(before, ended),
         };
         self.retreat.begin(started.elapsed());
         let _ = self.noted::<()>(Err(error.clone()));
@@ -79,13 +79,12 @@ impl Replica {
     /// Whether the queue is empty, if need be by emptying it now.
     fn nothing_waits(&self) -> Result<bool> {
         let Some(outbox) = self.outbox()? else { return Ok(true) };
-        if outbox.counts()?.waiting == 0 {
+        let (Some(delivery), true) = (&self.syncer.delivery, outbox.has_waiting()?) else {
             return Ok(true);
-        }
-        drop(outbox);
-        let (Some(delivery), false) = (&self.syncer.delivery, self.retreat.holds()) else {
-            return Ok(false);
         };
+        if self.retreat.holds() {
+            return Ok(false);
+        }
         let started = Instant::now();
         let patience = self.syncer.patience(SyncOptions::default());
         let report = self.syncer.deliver(delivery, &patience)?.unwrap_or_default();
@@ -96,7 +95,9 @@ impl Replica {
             }
             None => self.retreat.end(),
         }
-        Ok(report.waiting == 0)
+        // The queue says it, and nobody else: what is not allowed delivers
+        // nothing.
+        Ok(!outbox.has_waiting()?)
     }
 }
 

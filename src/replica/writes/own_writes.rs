@@ -182,7 +182,7 @@ impl Replica {
             // A primary whose log ends before ours, or does not count.
             _ => {}
         }
-        let report = self.syncer.sync(SyncOptions::default())?;
+        let report = self.syncer.sync_down(SyncOptions::default())?;
         if let (true, Some(frame_no)) = (self.options.live, frame_no) {
             self.syncer.streams.owe(frame_no);
         }
