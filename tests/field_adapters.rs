@@ -197,3 +197,19 @@ fn the_connection_sees_its_own_schema_changes_at_once() {
     shell.run("SELECT replica_migrate('CREATE INDEX ny ON n(b)')");
     assert_eq!(shell.run("PRAGMA index_list('n')").lines().count(), 2);
 }
+
+#[test]
+fn a_sync_shows_the_schema_that_a_worker_has_brought() {
+    let sqld = Sqld::start();
+    sqld.execute("CREATE TABLE t(a)");
+    let (_folder, db) = empty_place();
+    let mut shell = Shell::loaded(&db);
+    shell.run(&format!("SELECT replica_attach('{}', NULL, '{{\"live\": true}}')", sqld.url()));
+    assert_eq!(shell.run("PRAGMA index_list('t')"), "");
+    sqld.execute("CREATE INDEX tx ON t(a)");
+    let arrived = sqld.frame_no();
+    shell.run(&format!("SELECT replica_wait({arrived}, 30)"));
+    // Nothing is left for it to bring.
+    assert_eq!(shell.json("SELECT replica_sync()")["pages_written"], 0);
+    assert_eq!(shell.run("PRAGMA index_list('t')").split('|').nth(1), Some("tx"));
+}

@@ -111,6 +111,11 @@ impl Replica {
         self.syncer.file.size_limit.ask(host);
         WatchedSync::start(&self.syncer, host, options)
     }
+
+    /// What changes with each change of the file's schema, whoever brought it.
+    pub fn schema_cookie(&self) -> Result<u32> {
+        self.syncer.file.schema_cookie()
+    }
 }
 
 impl Drop for Replica {

@@ -119,11 +119,6 @@ impl<'a> Head<'a> {
         ["SELECT", "VALUES", "EXPLAIN"].iter().any(|word| self.is(0, word))
     }
 
-    /// Whether it changes the schema.
-    pub fn is_ddl(&self) -> bool {
-        ["CREATE", "ALTER", "DROP"].iter().any(|word| self.is(0, word))
-    }
-
     /// `PRAGMA [schema.]name [= value | (value)]`.
     pub fn pragma(&self) -> Option<Pragma<'a>> {
         if !self.is(0, "PRAGMA") {

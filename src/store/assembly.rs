@@ -82,7 +82,6 @@ pub struct Assembly<'f> {
     /// Where pages are that did not fit the buffer.
     overflow: Overflow<'f>,
     pages_written: u64,
-    changes_schema: bool,
     reached: Option<Position>,
     overtaken: bool,
 }
@@ -104,7 +103,6 @@ impl<'f> Assembly<'f> {
             page_1: None,
             overflow: Overflow::None,
             pages_written: 0,
-            changes_schema: false,
             reached: None,
             overtaken: false,
         }
@@ -113,11 +111,6 @@ impl<'f> Assembly<'f> {
     /// Pages written to the file or its log.
     pub fn pages_written(&self) -> u64 {
         self.pages_written
-    }
-
-    /// Whether a state was made visible that has another schema.
-    pub fn changes_schema(&self) -> bool {
-        self.changes_schema
     }
 
     /// The last position that this pull made visible (or found to be there).
@@ -258,8 +251,6 @@ impl<'f> Assembly<'f> {
         })?;
         self.write(&mut draft, spool, commit.size)?;
         self.pages_written += draft.pages_written() + 1;
-        self.changes_schema |=
-            page1::schema_cookie(draft.page_1()) != page1::schema_cookie(&page_1);
         let durable = matches!(self.base, Base::Everything { .. });
         draft.publish(&page_1, commit.size, durable)?;
         let taken = self.settle(commit);
@@ -316,7 +307,7 @@ impl<'f> Assembly<'f> {
         if let Some(reason) = page1::refuse(new, commit.size) {
             return Err(Error::new(Kind::Protocol, reason));
         }
-        let (present, next) = (draft.page_1(), page1::schema_cookie(new));
+        let (present, next) = (draft.page_1(), page1::schema_cookie(&**new));
         let seen = page1::schema_cookie(present);
         // An open connection may have read the schema before, with a cookie
         // that is not above this one. In a file that was never synced too: it

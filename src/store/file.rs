@@ -297,7 +297,7 @@ impl ReplicaFile {
     }
 
     /// The header of the database, as the last commit left it.
-    fn header(&self) -> Result<[u8; 100]> {
+    pub(super) fn header(&self) -> Result<[u8; 100]> {
         let database = self.connection.database_file()?;
         let index = WalIndex::new(database);
         let mut page = [0; 100];

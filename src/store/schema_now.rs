@@ -6,6 +6,7 @@ use super::readable::first_unreadable;
 use crate::error::Result;
 use crate::schema::rewrite::{Note, notes};
 use crate::schema::tree::{self, Schema};
+use crate::wal::page1;
 
 impl ReplicaFile {
     /// Looks at the schema as a connection does that trusts it, or does not.
@@ -13,6 +14,11 @@ impl ReplicaFile {
         self.schema.trusted.set(trusted);
         let trust = if trusted { "ON" } else { "OFF" };
         self.connection.query(&format!("PRAGMA trusted_schema={trust}")).map(|_| ())
+    }
+
+    /// What changes with each change of the schema.
+    pub fn schema_cookie(&self) -> Result<u32> {
+        self.header().map(|header| page1::schema_cookie(&header))
     }
 
     /// None where the pages are no schema.

@@ -327,9 +327,7 @@ fn sync(connection: &Connection, args: &[Argument]) -> Result<Output> {
     }
     let host = connection.host;
     let report = connection.with_replica(|replica| replica.sync(host, options))?;
-    if report.changes_schema {
-        connection.host.refresh_schema();
-    }
+    connection.see_schema();
     Ok(Output::Json(json::sync(&report)))
 }
 

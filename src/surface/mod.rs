@@ -30,7 +30,7 @@ use self::local_transaction::Tie;
 use self::permit::Lock;
 use crate::error::{Error, Kind, Result};
 use crate::host::{HostDb, aggregate, function, vtab};
-use crate::replica::{Replica, WriteReport};
+use crate::replica::Replica;
 
 /// What belongs to one connection. It is dropped with the last function of the
 /// connection, that is when the connection is closed.
@@ -42,6 +42,8 @@ pub struct Connection {
     tie: Cell<Tie>,
     /// The last error in parts, as JSON.
     error: RefCell<Option<String>>,
+    /// Of the schema that SQLite was last made to see.
+    schema_cookie: Cell<Option<u32>>,
 }
 
 impl Connection {
@@ -56,10 +58,13 @@ impl Connection {
         json::Style { integers_as_text }
     }
 
-    /// What follows a write: where it changed the schema, SQLite is to see it.
-    fn changed(&self, report: &WriteReport) {
-        if report.changes_schema {
+    /// Lets SQLite see the schema that the file has now, whoever brought it.
+    fn see_schema(&self) {
+        let cookie = self.with_replica(Replica::schema_cookie).ok();
+        let known = cookie.is_some() && self.schema_cookie.get() == cookie;
+        if !known && self.host.is_autocommit() {
             self.host.refresh_schema();
+            self.schema_cookie.set(cookie);
         }
     }
 
@@ -130,6 +135,7 @@ pub fn register(host: HostDb) -> Result<()> {
         lock: Cell::default(),
         tie: Cell::default(),
         error: RefCell::default(),
+        schema_cookie: Cell::default(),
     });
     for function in functions::ALL {
         for arity in function.arities {

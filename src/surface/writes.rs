@@ -21,7 +21,7 @@ pub(super) fn write(connection: &Connection, args: &[Argument]) -> Result<Output
     let sql = text("sql", sql)?;
     let args = Arguments::Listed(values(args)?);
     let report = connection.with_replica(|replica| replica.write(sql, args))?;
-    connection.changed(&report);
+    connection.see_schema();
     Ok(Output::Json(json::write(&report, connection.style())))
 }
 
@@ -31,7 +31,7 @@ pub(super) fn write_args(connection: &Connection, args: &[Argument]) -> Result<O
     let sql = text("sql", &args[0])?;
     let args = from_json(args.get(1))?;
     let report = connection.with_replica(|replica| replica.write(sql, args))?;
-    connection.changed(&report);
+    connection.see_schema();
     Ok(Output::Json(json::write(&report, connection.style())))
 }
 
@@ -42,7 +42,7 @@ pub(super) fn write_args(connection: &Connection, args: &[Argument]) -> Result<O
 pub(super) fn write_many(connection: &Connection, args: &[Argument]) -> Result<Output> {
     let (texts, once) = statements_of(text("list", &args[0])?)?;
     let report = connection.with_replica(|replica| replica.write_many(texts, once))?;
-    connection.host.refresh_schema();
+    connection.see_schema();
     Ok(Output::Json(json::write_list(&report, connection.style())))
 }
 
@@ -57,7 +57,7 @@ pub(super) fn outcome(connection: &Connection, args: &[Argument]) -> Result<Outp
 pub(super) fn script(connection: &Connection, args: &[Argument]) -> Result<Output> {
     let sql = text("text", &args[0])?;
     let report = connection.with_replica(|replica| replica.script(sql));
-    connection.host.refresh_schema();
+    connection.see_schema();
     Ok(Output::Json(json::write_list(&report?, connection.style())))
 }
 
@@ -66,7 +66,7 @@ pub(super) fn script(connection: &Connection, args: &[Argument]) -> Result<Outpu
 pub(super) fn migrate(connection: &Connection, args: &[Argument]) -> Result<Output> {
     let sql = text("text", &args[0])?;
     let report = connection.with_replica(|replica| replica.migrate(sql))?;
-    connection.host.refresh_schema();
+    connection.see_schema();
     Ok(Output::Json(json::write_list(&report, connection.style())))
 }
 
@@ -110,7 +110,7 @@ pub(super) fn commit(connection: &Connection, _: &[Argument]) -> Result<Output> 
     let arrival = connection.with_replica(Replica::commit);
     untie_if_over(connection);
     let arrival = arrival?;
-    connection.host.refresh_schema();
+    connection.see_schema();
     Ok(Output::Json(json::commit(&arrival)))
 }
 

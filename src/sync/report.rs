@@ -10,7 +10,6 @@ pub struct SyncReport {
     pub position: Option<Position>,
     pub frames_synced: u64,
     pub pages_written: u64,
-    pub changes_schema: bool,
     /// Bytes of answers, without HTTP headers.
     pub bytes_received: u64,
     /// Whether a snapshot took part.

@@ -143,7 +143,7 @@ pub fn size(page: &[u8]) -> u32 {
 }
 
 /// The schema cookie (offset 40).
-pub fn schema_cookie(page: &PageImage) -> u32 {
+pub fn schema_cookie(page: &[u8]) -> u32 {
     be32(page, SCHEMA_COOKIE)
 }
 

@@ -40,16 +40,10 @@ impl Replica {
     }
 
     /// What a write came to that was sent when the file stood at `before`.
-    pub(super) fn report(
-        &self,
-        work: Work<'_>,
-        before: Option<Position>,
-        ended: Ended,
-    ) -> Result<WriteReport> {
+    pub(super) fn report(&self, before: Option<Position>, ended: Ended) -> Result<WriteReport> {
         let (executed, arrival) = self.bring_back(before, ended)?;
-        let changes_schema = work.changes_schema();
         let Executed { results, recovered, .. } = executed;
-        Ok(WriteReport { results, arrival, changes_schema, recovered, queued: None })
+        Ok(WriteReport { results, arrival, recovered, queued: None })
     }
 
     fn bring_back(&self, before: Option<Position>, ended: Ended) -> Result<(Executed, Arrival)> {

@@ -57,7 +57,7 @@ impl Replica {
         let outcome = self.migrate_in(&mut remote, &statements);
         let (results, frame_no) = self.noted(outcome)?;
         let arrival: Arrival = self.arrive(before, frame_no, true);
-        Ok(WriteReport { results, arrival, changes_schema: true, ..WriteReport::default() })
+        Ok(WriteReport { results, arrival, ..WriteReport::default() })
     }
 
     /// Dropped without a commit, the transaction is undone.

@@ -22,7 +22,6 @@ use crate::primary::{Executed, OnceWork, Primary, Rows, Statement, StatementResu
 use crate::replica::Replica;
 use crate::sqltext::parameters::Arguments;
 use crate::sqltext::script::{cut, only, statements};
-use crate::sqltext::statement::Head;
 
 pub use self::arrival::Arrival;
 pub use self::batch::{Batch, BatchReport};
@@ -41,8 +40,6 @@ pub struct WriteReport {
     /// One per statement.
     pub results: Vec<StatementResult>,
     pub arrival: Arrival,
-    /// A statement of it changes the schema.
-    pub changes_schema: bool,
     /// The answer was lost, and this is what the primary has noted.
     pub recovered: bool,
     /// The primary could not be reached: nothing has happened yet.
@@ -62,15 +59,6 @@ pub(in crate::replica) enum Work<'a> {
 }
 
 impl Work<'_> {
-    fn changes_schema(self) -> bool {
-        match self {
-            Work::Script(statements) => {
-                statements.iter().any(|statement| Head::of(&statement.sql).is_ddl())
-            }
-            Work::Rows(_) | Work::Query(_) => false,
-        }
-    }
-
     /// As a request of its own.
     fn alone(self, primary: &Primary, patience: &Patience) -> Result<Executed> {
         let sql = primary.sql(patience)?;
@@ -161,9 +149,8 @@ impl Replica {
             }
             _ => self.run_and_arrive(work, once)?,
         };
-        let changes_schema = work.changes_schema();
         let Executed { results, recovered, .. } = executed;
-        Ok(WriteReport { results, arrival, changes_schema, recovered, queued: None })
+        Ok(WriteReport { results, arrival, recovered, queued: None })
     }
 
     /// Remembers an error for the status.

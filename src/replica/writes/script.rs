@@ -69,7 +69,7 @@ impl Replica {
         match outcome {
             Ok(Executed { results, frame_no, .. }) => {
                 let arrival = self.arrive(before, frame_no, true);
-                Ok(WriteReport { results, arrival, changes_schema: true, ..WriteReport::default() })
+                Ok(WriteReport { results, arrival, ..WriteReport::default() })
             }
             Err(error) => {
                 if matches!(error.kind(), Kind::Remote(_) | Kind::RemoteBusy | Kind::BadArgument) {
