@@ -125,30 +125,22 @@ impl Health {
     }
 
     fn note(&self, counters: &Counters, frame_no: impl FnOnce() -> Option<u64>, now: bool) {
-        let mut last = self.last.lock();
         let error = counters.last_error.as_ref().map(|(text, _)| text.clone());
         let outcome = (counters.state(), error, counters.out_of_touch);
-        // To be syncing is no news: it is so for a moment, again and again.
-        let is_news = last.outcome.as_ref() != Some(&outcome) && outcome.0 != "syncing";
-        let heard = counters.last_contact_unix_ms != last.contact_unix_ms;
-        let wait = if heard { PACE } else { BEAT };
-        let is_due = last.at.is_none_or(|at| at.elapsed() >= wait);
-        if !(now || is_news || is_due) {
-            last.unsaid = true;
-            return;
-        }
-        let worker = self.worker.as_ref().zip(last.beat_unix_ms).map(|(worker, beat)| {
-            NotedWorker { state: counters.state().to_owned(), beat_unix_ms: beat, ..worker.clone() }
-        });
-        let (own, frame_no) = (self.worker.as_ref(), frame_no());
+        let Some(worker) = self.is_to_be_said(counters, outcome, now) else { return };
+        // Nothing is locked from here on: the host's file system may not answer,
+        // and whoever closes this replica meanwhile is not to wait for that.
+        let (own, frame_no, at) = (self.worker.as_ref(), frame_no(), now_unix_ms());
         self.sidecar.note(|before| {
             let before = Noted::of(before);
             let keep = before.worker.filter(|before| own.is_none_or(|own| !own.is_same_as(before)));
+            // A clock that was put back leaves times that have not come yet.
+            let past = |time: Option<i64>| time.filter(|time| *time <= at);
             let noted = Noted {
-                fresh_unix_ms: counters.fresh_unix_ms.max(before.fresh_unix_ms),
+                fresh_unix_ms: counters.fresh_unix_ms.max(past(before.fresh_unix_ms)),
                 last_contact_unix_ms: counters
                     .last_contact_unix_ms
-                    .max(before.last_contact_unix_ms),
+                    .max(past(before.last_contact_unix_ms)),
                 frame_no: frame_no.or(before.frame_no),
                 primary_frame_no: counters.primary_frame_no.or(before.primary_frame_no),
                 out_of_touch: counters.out_of_touch,
@@ -158,6 +150,30 @@ impl Health {
             };
             json!(noted)
         });
+    }
+
+    /// What is to be noted of the worker, if anything is to be noted now; what
+    /// is not, is left unsaid.
+    fn is_to_be_said(
+        &self,
+        counters: &Counters,
+        outcome: (&'static str, Option<String>, bool),
+        now: bool,
+    ) -> Option<Option<NotedWorker>> {
+        let mut last = self.last.lock();
+        // To be syncing is no news: it is so for a moment, again and again.
+        let is_syncing = outcome.0 == "syncing";
+        let is_news = last.outcome.as_ref() != Some(&outcome) && !is_syncing;
+        let heard = counters.last_contact_unix_ms != last.contact_unix_ms;
+        let wait = if heard && !is_syncing { PACE } else { BEAT };
+        let is_due = last.at.is_none_or(|at| at.elapsed() >= wait);
+        if !(now || is_news || is_due) {
+            last.unsaid = true;
+            return None;
+        }
+        let worker = self.worker.as_ref().zip(last.beat_unix_ms).map(|(worker, beat)| {
+            NotedWorker { state: counters.state().to_owned(), beat_unix_ms: beat, ..worker.clone() }
+        });
         *last = Last {
             at: Some(Instant::now()),
             contact_unix_ms: counters.last_contact_unix_ms,
@@ -165,6 +181,7 @@ impl Health {
             outcome: Some(outcome),
             unsaid: false,
         };
+        Some(worker)
     }
 }
 
@@ -177,7 +194,7 @@ impl NotedWorker {
     /// be seen from here.
     fn is_alive(&self, now: i64) -> bool {
         let here = self.pids_of.is_some() && self.pids_of == pids_of();
-        let in_time = now.saturating_sub(self.beat_unix_ms) <= clamped(self.due_ms);
+        let in_time = (0..=clamped(self.due_ms)).contains(&now.saturating_sub(self.beat_unix_ms));
         in_time && (!here || started(self.pid) == self.started)
     }
 }
@@ -253,7 +270,9 @@ impl Noted {
     }
 
     fn report(&self, max_age: Option<Duration>, now: i64) -> Report {
-        let age = |at: Option<i64>| at.map(|at| now.saturating_sub(at).max(0) as f64 / 1000.0);
+        // A time that has not come yet tells nothing: the clock was put back.
+        let past = |at: &i64| *at <= now;
+        let age = |at: Option<i64>| at.filter(past).map(|at| (now - at) as f64 / 1000.0);
         let alive = self.worker.as_ref().map(|worker| worker.is_alive(now));
         let every = self.worker.as_ref().and_then(|worker| worker.every_ms).unwrap_or(0);
         let max_age =
