@@ -3,11 +3,15 @@
 //!
 //! It compiles nothing and needs neither git nor the network.
 
+#[path = "src/calendar.rs"]
+mod calendar;
+
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-changed=src/calendar.rs");
     println!("cargo:rerun-if-env-changed=SOURCE_DATE_EPOCH");
     // A new commit rebuilds what is shipped; while developing, a commit that
     // is one behind is better than a rebuild after each `git commit`.
@@ -38,17 +42,8 @@ fn build_time() -> u64 {
     }
 }
 
-/// `2026-01-31` of a time in seconds since 1970 (days to civil date, by eras
-/// of 400 years that begin in March).
+/// `2026-01-31` of a time in seconds since 1970.
 fn iso_date(seconds: u64) -> String {
-    let days = seconds / 86_400 + 719_468;
-    let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    let (year, month, day) = calendar::date((seconds / 86_400) as i64);
     format!("{year:04}-{month:02}-{day:02}")
 }

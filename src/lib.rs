@@ -10,17 +10,18 @@
 //!                              credentials -> primary
 //!                   replica, store -> schema -> sqltext
 //!                   sync, primary -> thread
-//!                   credentials, primary, sync -> regular_file
+//!                   credentials, primary -> regular_file -> host
 //!        surface, replica, sync, credentials, delivery -> options
 //!        surface, replica, sync, sidecar, store, outbox, delivery -> host
 //!        store, sidecar, outbox, delivery -> fault -> host
 //!        the ground floor, which everything may use:
-//!        code, clock, error, units, position, patience, change, write_id, secret
+//!        calendar, code, clock, error, units, position, patience, change, write_id, secret
 //! ```
 
 #![deny(unsafe_code)]
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::too_many_lines))]
 
+mod calendar;
 pub mod change;
 mod clock;
 pub mod code;

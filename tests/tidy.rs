@@ -15,7 +15,7 @@ const MAY_USE: &[(&str, &str)] = &[
         "replica",
         "sync delivery outbox credentials sidecar options store primary sqltext schema wal host fault thread",
     ),
-    ("sync", "delivery options sidecar store primary host thread regular_file"),
+    ("sync", "delivery options sidecar store primary host thread"),
     ("delivery", "outbox options primary sqltext host fault"),
     ("credentials", "options primary regular_file"),
     ("sidecar", "store primary host fault"),
@@ -30,12 +30,14 @@ const MAY_USE: &[(&str, &str)] = &[
     ("host", ""),
     ("fault", "host"),
     ("thread", ""),
-    ("regular_file", ""),
+    ("regular_file", "host"),
 ];
 
 /// What every floor stands on, and what uses nothing else.
-const GROUND: &[&str] =
-    &["code", "clock", "error", "units", "position", "patience", "change", "write_id", "secret"];
+const GROUND: &[&str] = &[
+    "code", "clock", "error", "units", "position", "patience", "change", "write_id", "secret",
+    "calendar",
+];
 
 /// What only some files (or folders, with a `/`) may mention: word, files, why.
 const ONLY_IN: &[(&str, &[&str], &str)] = &[

@@ -272,7 +272,7 @@ impl Connection {
     }
 
     pub(super) fn error(&self, what: &str, code: c_int) -> Error {
-        error(self.db, what, code)
+        error(self.db, code).context(what)
     }
 }
 

@@ -69,14 +69,14 @@ pub(super) fn control(db: *mut sqlite3, operation: c_int) -> Option<*mut c_void>
 }
 
 /// What SQLite says of its last error.
-pub(super) fn error(db: *mut sqlite3, what: &str, code: c_int) -> Error {
+pub(super) fn error(db: *mut sqlite3, code: c_int) -> Error {
     // SAFETY: a handle from open_v2, or NULL, which errmsg takes too.
     let message = unsafe { text(sqlite!(errmsg(db))) };
     let kind = match rc::primary(code) {
         rc::BUSY | rc::LOCKED => Kind::Busy,
         _ => Kind::Local,
     };
-    Error::new(kind, format!("{what}: {}", with_cause(code, message)))
+    Error::new(kind, with_cause(code, message))
 }
 
 /// A file name of SQLite's as a path: UTF-8 on Windows, any bytes elsewhere.

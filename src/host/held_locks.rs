@@ -62,6 +62,14 @@ impl LockedFile {
     }
 }
 
+/// Whether this process has any lock on the file that the name leads to.
+pub fn has_lock_on(path: &Path) -> bool {
+    let Some(file) = identity(path) else { return false };
+    let is_locked =
+        |descriptor: &Path| locks(descriptor).lines().any(|line| line.starts_with("lock:"));
+    descriptors().any(|descriptor| identity(&descriptor) == Some(file) && is_locked(&descriptor))
+}
+
 #[cfg(unix)]
 pub fn identity(path: &Path) -> Option<Identity> {
     use std::os::unix::fs::MetadataExt;
@@ -80,11 +88,16 @@ fn descriptors() -> impl Iterator<Item = PathBuf> {
 
 /// Whether a lock of this process on `byte` is filed under the descriptor.
 fn shows_lock(descriptor: &Path, byte: u64) -> bool {
-    let Some(number) = descriptor.file_name() else { return false };
+    locks(descriptor).lines().any(|line| covers(line, byte))
+}
+
+/// What the system tells of the descriptor; nothing where it tells nothing.
+fn locks(descriptor: &Path) -> String {
     let mut info = String::with_capacity(4096);
-    File::open(Path::new("/proc/thread-self/fdinfo").join(number))
-        .and_then(|mut file| file.read_to_string(&mut info))
-        .is_ok_and(|_| info.lines().any(|line| covers(line, byte)))
+    let number = descriptor.file_name().unwrap_or_default();
+    let _ = File::open(Path::new("/proc/thread-self/fdinfo").join(number))
+        .and_then(|mut file| file.read_to_string(&mut info));
+    info
 }
 
 /// `lock:  1: POSIX  ADVISORY  READ 4711 08:01:1234 1073741826 1073742335`

@@ -123,7 +123,7 @@ impl HostDb {
 
     /// The same; the first column of its first row.
     pub(super) fn ask(self, sql: &str) -> Result<Option<String>> {
-        first_value(self.0, sql).map_err(|code| error(self.0, sql, code))
+        first_value(self.0, sql).map_err(|code| error(self.0, code).context(sql))
     }
 
     /// Refuses a connection whose locks of its main database stay taken, which

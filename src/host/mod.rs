@@ -40,6 +40,7 @@ pub use api::{
 };
 pub use beside::Beside;
 pub use connection::{Checkpoint, Connection};
+pub use held_locks::has_lock_on;
 pub use host_db::HostDb;
 #[cfg(feature = "fault-points")]
 pub use kill::{kill_this_process, stop_this_process};

@@ -31,6 +31,11 @@ pub fn made_by_another_user(database: &Path) -> Option<String> {
     })
 }
 
+#[cfg(not(unix))]
+pub fn made_by_another_user(_: &Path) -> Option<String> {
+    None
+}
+
 /// Whether a file beside a database belongs to somebody who may not change the
 /// database itself.
 #[cfg(unix)]
@@ -49,9 +54,4 @@ pub fn is_a_strangers(file: &Path, database: &Path) -> bool {
 #[cfg(not(unix))]
 pub fn is_a_strangers(_: &Path, _: &Path) -> bool {
     false
-}
-
-#[cfg(not(unix))]
-pub fn made_by_another_user(_: &Path) -> Option<String> {
-    None
 }

@@ -3,11 +3,11 @@
 use std::ffi::{CString, c_int};
 use std::{ptr, slice};
 
-use super::api::{rc, sqlite, sqlite3_stmt, text};
+use super::api::{rc, sqlite, sqlite3_stmt};
 use super::connection::Connection;
-use super::descriptors::with_cause;
+use super::handle::error;
 use super::value::{Argument, Output};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 
 const UTF8: u8 = 1;
 
@@ -130,13 +130,7 @@ impl<'c> Prepared<'c> {
     }
 
     fn error(&self, code: c_int) -> Error {
-        // SAFETY: an open connection.
-        let message = unsafe { text(sqlite!(errmsg(self.connection.handle()))) };
-        let kind = match rc::primary(code) {
-            rc::BUSY | rc::LOCKED => Kind::Busy,
-            _ => Kind::Local,
-        };
-        Error::new(kind, with_cause(code, message))
+        error(self.connection.handle(), code)
     }
 }
 

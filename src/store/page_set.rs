@@ -24,15 +24,21 @@ impl PageSet {
         self.words.get(&(page.0 / 64)).is_some_and(|word| word & 1 << (page.0 % 64) != 0)
     }
 
-    /// All pages in ascending order.
-    pub fn iter(&self) -> impl Iterator<Item = PageNo> + '_ {
+    /// All pages in stretches of at most 256, each in ascending order, and the last
+    /// stretch first.
+    pub fn stretches(&self) -> impl Iterator<Item = Vec<PageNo>> + '_ {
         let mut numbers: Vec<u32> = self.words.keys().copied().collect();
-        numbers.sort_unstable();
-        numbers.into_iter().flat_map(|number| {
-            let word = self.words[&number];
-            let bits = (0..64).filter(move |bit| word & 1 << bit != 0);
-            bits.map(move |bit| PageNo(number * 64 + bit))
+        numbers.sort_unstable_by_key(|number| std::cmp::Reverse(*number));
+        let ends: Vec<Vec<u32>> = numbers.chunks(4).map(<[u32]>::to_vec).collect();
+        ends.into_iter().map(|numbers| {
+            numbers.into_iter().rev().flat_map(|number| self.pages_of(number)).collect()
         })
+    }
+
+    fn pages_of(&self, number: u32) -> impl Iterator<Item = PageNo> + use<> {
+        let word = self.words[&number];
+        let bits = (0..64).filter(move |bit| word & 1 << bit != 0);
+        bits.map(move |bit| PageNo(number * 64 + bit))
     }
 
     /// Takes out all pages after `last`.
@@ -90,6 +96,17 @@ mod tests {
     }
 
     #[test]
+    fn stretches_have_all_pages_and_begin_at_the_end() {
+        let mut set = PageSet::default();
+        let pages: Vec<u32> = (1..=1000).filter(|page| page % 7 != 0).chain([90_000]).collect();
+        pages.iter().for_each(|page| assert!(set.insert(PageNo(*page))));
+        let stretches: Vec<Vec<PageNo>> = set.stretches().collect();
+        let found = stretches.iter().rev().flatten().map(|page| page.0);
+        assert_eq!(found.collect::<Vec<_>>(), pages);
+        assert!(stretches.iter().all(|stretch| stretch.len() <= 256 && stretch.is_sorted()));
+    }
+
+    #[test]
     fn what_is_cut_is_missing() {
         for last in [1, 62, 63, 64, 65, 500] {
             let mut set = PageSet::default();
@@ -112,7 +129,7 @@ mod tests {
         let inserted: Vec<bool> =
             [700, 1, 64, 63, 700, u32::MAX].map(|page| set.insert(PageNo(page))).into();
         assert_eq!(inserted, [true, true, true, true, false, true]);
-        let pages: Vec<u32> = set.iter().map(|page| page.0).collect();
+        let pages: Vec<u32> = set.stretches().flatten().map(|page| page.0).collect();
         assert_eq!(pages, [1, 63, 64, 700, u32::MAX]);
         assert!(set.contains(PageNo(63)) && !set.contains(PageNo(62)));
     }

@@ -16,12 +16,12 @@ use crate::schema::rewrite::{give_up, rewrite};
 use crate::schema::tree::{self, Schema};
 use crate::units::{PageImage, PageNo};
 
-/// What is known of the schema of a file.
 /// One look is at one entry. For each object that cannot be read all of them are
 /// looked at once more, while the file is locked: for 450 of as many that is a
 /// matter of seconds, and more of them are not given up.
 const MOST_LOOKS: usize = 200_000;
 
+/// What is known of the schema of a file.
 #[derive(Default)]
 pub struct SchemaFilter {
     /// Shows also what this SQLite cannot read.

@@ -11,9 +11,6 @@ use crate::host::TemporaryFile;
 use crate::units::{PAGE_SIZE, PageImage, PageNo};
 use crate::wal::coalesce::Coalescer;
 
-/// Pages that are taken out before the file gives their room back: 1 MiB.
-const STRETCH: usize = 256;
-
 pub struct Spool {
     file: TemporaryFile,
     pages: PageSet,
@@ -51,14 +48,15 @@ impl Spool {
         last: PageNo,
         mut take: impl FnMut(PageNo, &PageImage) -> Result<()>,
     ) -> Result<()> {
-        let pages: Vec<PageNo> = self.pages.iter().take_while(|page| *page <= last).collect();
         let mut image = [0; PAGE_SIZE];
-        for stretch in pages.chunks(STRETCH).rev() {
-            for page in stretch {
+        for stretch in self.pages.stretches() {
+            for page in stretch.iter().filter(|page| **page <= last) {
                 self.read(*page, &mut image)?;
                 take(*page, &image)?;
             }
-            self.file.shorten(stretch[0].offset());
+            if let Some(first) = stretch.first() {
+                self.file.shorten(first.offset());
+            }
         }
         Ok(())
     }

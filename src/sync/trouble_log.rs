@@ -8,9 +8,10 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use crate::calendar::date;
 use crate::clock::now_unix_ms;
 use crate::error::{Error, Kind, Result};
-use crate::regular_file;
+use crate::host::has_lock_on;
 
 /// How each of ours begins.
 const BEGINNING: &str = "# log of sqlite-replica\n";
@@ -72,7 +73,7 @@ fn open(path: &Path) -> io::Result<File> {
     }
     let not_ours = || io::Error::from(io::ErrorKind::InvalidData);
     let is_other = |found: std::fs::Metadata| !found.is_file();
-    if std::fs::symlink_metadata(path).is_ok_and(is_other) || regular_file::is_locked_here(path) {
+    if std::fs::symlink_metadata(path).is_ok_and(is_other) || has_lock_on(path) {
         return Err(not_ours());
     }
     let mut file = options.open(path)?;
@@ -90,19 +91,10 @@ fn open(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// `2026-01-31T12:00:00.000Z` (the days of the calendar as in
-/// howardhinnant.github.io/date_algorithms.html, civil_from_days).
+/// `2026-01-31T12:00:00.000Z`
 fn timestamp(unix_ms: i64) -> String {
     let (days, ms) = (unix_ms.div_euclid(86_400_000), unix_ms.rem_euclid(86_400_000));
-    let days = days + 719_468;
-    let (era, day_of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    let (year, month, day) = date(days);
     let (second, ms) = (ms / 1000, ms % 1000);
     let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ms:03}Z")
