@@ -3,6 +3,7 @@
 # and everything is there once. demo-offline.sh LIBRARY
 set -euo pipefail
 library=$(realpath "$1")
+tests=$(realpath "$(dirname "$0")")
 folder=$(mktemp -d)
 sqld_pid=""
 
@@ -22,18 +23,8 @@ url=http://127.0.0.1:$port
 start_primary() {
     "$SQLD" --db-path "$folder/primary" --http-listen-addr "127.0.0.1:$port" --no-welcome >>"$folder/log" 2>&1 &
     sqld_pid=$!
-    "$PYTHON" - "$url" <<'PYTHON' || { cat "$folder/log" >&2; exit 1; }
-import json, sys, time, urllib.request
-sql = "CREATE TABLE IF NOT EXISTS orders(id INTEGER PRIMARY KEY, item TEXT UNIQUE);"
-body = json.dumps({"requests": [{"type": "sequence", "sql": sql}, {"type": "close"}]}).encode()
-for attempt in range(600):
-    try:
-        answer = json.load(urllib.request.urlopen(sys.argv[1] + "/v3/pipeline", body))
-        sys.exit(0 if answer["results"][0]["type"] == "ok" else str(answer))
-    except OSError:
-        time.sleep(0.05)
-sys.exit("sqld does not answer")
-PYTHON
+    "$PYTHON" "$tests/run_sql.py" "$url" "CREATE TABLE IF NOT EXISTS orders(id INTEGER PRIMARY KEY, item TEXT UNIQUE)" \
+        "$sqld_pid" || { cat "$folder/log" >&2; exit 1; }
 }
 
 stop_primary() {

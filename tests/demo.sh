@@ -3,6 +3,7 @@
 # that lives as long as the demo: demo.sh LIBRARY
 set -euo pipefail
 library=$(realpath "$1")
+tests=$(realpath "$(dirname "$0")")
 folder=$(mktemp -d)
 sqld_pid=""
 
@@ -21,19 +22,9 @@ port=$("$PYTHON" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)
 url=http://127.0.0.1:$port
 "$SQLD" --db-path "$folder/primary" --http-listen-addr "127.0.0.1:$port" --no-welcome >"$folder/log" 2>&1 &
 sqld_pid=$!
-"$PYTHON" - "$url" <<'PYTHON' || { cat "$folder/log" >&2; exit 1; }
-import json, sys, time, urllib.request
-sql = """CREATE TABLE orders(id INTEGER PRIMARY KEY, item TEXT, amount INTEGER DEFAULT 1);
-INSERT INTO orders(id, item, amount) VALUES (5, 'rope', 20), (6, 'compass', 1), (7, 'lantern', 2);"""
-body = json.dumps({"requests": [{"type": "sequence", "sql": sql}, {"type": "close"}]}).encode()
-for attempt in range(100):
-    try:
-        answer = json.load(urllib.request.urlopen(sys.argv[1] + "/v3/pipeline", body))
-        sys.exit(0 if answer["results"][0]["type"] == "ok" else str(answer))
-    except OSError:
-        time.sleep(0.05)
-sys.exit("sqld does not answer")
-PYTHON
+"$PYTHON" "$tests/run_sql.py" "$url" "CREATE TABLE orders(id INTEGER PRIMARY KEY, item TEXT, amount INTEGER DEFAULT 1);
+INSERT INTO orders(id, item, amount) VALUES (5, 'rope', 20), (6, 'compass', 1), (7, 'lantern', 2);" "$sqld_pid" ||
+    { cat "$folder/log" >&2; exit 1; }
 
 # One interactive sqlite3 shell on app.db. It is told to repeat what it reads,
 # as a terminal would; some builds do so by themselves, hence the awk.

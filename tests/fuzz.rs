@@ -2,27 +2,15 @@
 //! of it, without cargo-fuzz: seeded, the seed is printed. `tests/fuzz/` is a
 //! crate of its own for `cargo fuzz run <target>`.
 
+#[path = "common/random.rs"]
+mod random;
 #[path = "fuzz/targets.rs"]
 mod targets;
 
 use std::panic::catch_unwind;
 use std::path::Path;
 
-/// xorshift64*: enough for mutations, and the same on every machine.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
-    }
-
-    fn below(&mut self, end: usize) -> usize {
-        (self.next() % end.max(1) as u64) as usize
-    }
-}
+use random::Random;
 
 fn corpus(target: &str) -> Vec<Vec<u8>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/corpus").join(target);

@@ -14,26 +14,16 @@ use std::path::Path;
 
 use common::made_up::*;
 use common::net::http_answer;
+use common::random::Random;
 use common::*;
 
-/// xorshift64*, the same on every machine.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) % end.max(1)
+/// A page of anything.
+fn any_image(random: &mut Random) -> Image {
+    let mut image = [0; PAGE];
+    for chunk in image.chunks_mut(8) {
+        chunk.copy_from_slice(&random.next().to_le_bytes());
     }
-
-    fn image(&mut self) -> Image {
-        let mut image = [0; PAGE];
-        for chunk in image.chunks_mut(8) {
-            chunk.copy_from_slice(&self.below(u64::MAX).to_le_bytes());
-        }
-        image
-    }
+    image
 }
 
 /// The database that a list of frames adds up to after frame `last`.
@@ -71,9 +61,9 @@ fn honest_log(base: &[Image], random: &mut Random) -> Vec<Frame> {
     for _ in 0..random.below(6) {
         let grown = (size + random.below(12) as u32).saturating_sub(random.below(9) as u32).max(3);
         let changed: Vec<u32> =
-            (0..random.below(5)).map(|_| 2 + random.below(u64::from(size) - 1) as u32).collect();
+            (0..random.below(5)).map(|_| 2 + random.below(size as usize - 1) as u32).collect();
         for page in changed.into_iter().chain(size + 1..=grown) {
-            add(page, 0, random.image());
+            add(page, 0, any_image(random));
         }
         let mut last = base[0];
         last[64] = random.below(256) as u8; // user_version's neighbour: any content
@@ -88,8 +78,8 @@ fn lie(frames: &mut Vec<Frame>, told: usize, head: &mut u64, random: &mut Random
     if frames.len() == told {
         return "no lie".to_owned();
     }
-    let at = told + random.below((frames.len() - told) as u64) as usize;
-    let odd = [0, 2, 1_000_000_000, u32::MAX, 262_145][random.below(5) as usize];
+    let at = told + random.below(frames.len() - told);
+    let odd = [0, 2, 1_000_000_000, u32::MAX, 262_145][random.below(5)];
     let kind = random.below(14);
     match kind {
         0 => frames[at].page = odd,
@@ -214,7 +204,7 @@ fn damaged_recordings_of_a_real_primary_hurt_neither_host_nor_file() {
         let (mut hello, mut batch) = (hello.clone(), batch.clone());
         let damaged = if random.below(4) == 0 { &mut hello } else { &mut batch };
         for _ in 0..=random.below(3) {
-            let at = random.below(damaged.len() as u64) as usize;
+            let at = random.below(damaged.len());
             match random.below(4) {
                 0 => damaged[at] ^= 1 << random.below(8),
                 1 => damaged.truncate(at),

@@ -15,23 +15,9 @@ mkdir -p .primary
 sqld_pid=$!
 trap 'kill "$sqld_pid" 2>/dev/null || true; wait "$sqld_pid" 2>/dev/null || true' EXIT
 trap 'exit 130' INT TERM
-"$PYTHON" - "$url" "$sqld_pid" <<'PYTHON' || { tail -5 .primary/log >&2; exit 1; }
-import json, os, sys, time, urllib.request
-sql = """CREATE TABLE IF NOT EXISTS orders(id INTEGER PRIMARY KEY, item TEXT, amount INTEGER DEFAULT 1);
+"$PYTHON" tests/run_sql.py "$url" "CREATE TABLE IF NOT EXISTS orders(id INTEGER PRIMARY KEY, item TEXT, amount INTEGER DEFAULT 1);
 INSERT INTO orders(id, item, amount) SELECT * FROM (VALUES (5, 'rope', 20), (6, 'compass', 1), (7, 'lantern', 2))
-WHERE NOT EXISTS (SELECT 1 FROM orders);"""
-body = json.dumps({"requests": [{"type": "sequence", "sql": sql}, {"type": "close"}]}).encode()
-for attempt in range(200):
-    try:
-        os.kill(int(sys.argv[2]), 0)
-        answer = json.load(urllib.request.urlopen(sys.argv[1] + "/v3/pipeline", body))
-        sys.exit(0 if answer["results"][0]["type"] == "ok" else str(answer))
-    except ProcessLookupError:
-        sys.exit("sqld has ended")
-    except OSError:
-        time.sleep(0.05)
-sys.exit("sqld does not answer")
-PYTHON
+WHERE NOT EXISTS (SELECT 1 FROM orders);" "$sqld_pid" || { tail -5 .primary/log >&2; exit 1; }
 cat <<TEXT
 A primary runs at $url with the table orders; Ctrl-C ends it. In another terminal, in this folder:
 

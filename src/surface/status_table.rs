@@ -31,7 +31,7 @@ const COLUMNS: &[Column] = &[
     ),
     text(
         "state",
-        "`idle`, `syncing`, `live`, `polling` (live was asked for and the primary has no stream, or [something in front of it](behind-a-proxy.md) holds it back: it is asked twice a second), `reconnecting` (a worker tries again), `error` (the last call failed)",
+        "`idle`, `syncing`, `live`, `polling` (live was asked for and the primary has no stream, or [something in front of it](behind-a-proxy.md) holds it back: it is asked twice a second, a host that bills requests down to once in ten seconds), `reconnecting` (a worker tries again), `error` (the last call failed)",
         |status| Output::Text(status.counters.state().to_owned()),
     ),
     text("log_id", "name of the primary's history, once it has told it", |status| {

@@ -3,17 +3,16 @@
 //!
 //! It is not there without node: then the tests that want it say so.
 
-use std::fs::File;
 use std::io::Write as _;
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::net::free_address;
-use super::{Server, TempDir, sql};
+use super::{Server, TempDir, process};
 
 /// How long starting may take before a test gives up.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -121,12 +120,7 @@ impl Server for Turso {
 
     /// Read by SQLite from a copy of the server's files.
     fn column(&self, query: &str) -> Vec<String> {
-        let (_folder, copy) = super::empty_place();
-        for end in ["", "-wal"] {
-            let name = |path: &Path| PathBuf::from(format!("{}{end}", path.display()));
-            std::fs::copy(name(&self.database()), name(&copy)).expect("a copy");
-        }
-        sql(&copy, &format!("{query};\n")).lines().map(str::to_owned).collect()
+        process::column(&self.database(), query)
     }
 
     fn stop(&mut self) {
@@ -136,25 +130,10 @@ impl Server for Turso {
 
     fn resume(&mut self) {
         assert!(self.child.is_none(), "the server is running");
-        let log = File::options().create(true).append(true).open(self.folder.path().join("log"));
-        let log = log.expect("a log file");
-        let child = Command::new(&self.program)
-            .arg(self.database())
-            .arg("--sync-server")
-            .arg(self.address.to_string())
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().expect("a file handle"))
-            .stderr(log)
-            .spawn()
-            .expect("the Turso server starts");
-        self.child = Some(child);
-        let deadline = Instant::now() + PATIENCE;
-        while TcpStream::connect(self.address).is_err() {
-            let ended = self.child.as_mut().expect("just started").try_wait().expect("a child");
-            assert!(ended.is_none(), "it ended at once ({ended:?}):\n{}", self.log());
-            assert!(Instant::now() < deadline, "it does not answer:\n{}", self.log());
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        let mut command = Command::new(&self.program);
+        command.arg(self.database()).arg("--sync-server").arg(self.address.to_string());
+        let log = self.folder.path().join("log");
+        self.child = Some(process::start(&mut command, &log, self.address, PATIENCE));
     }
 
     fn wipe(&mut self) {

@@ -31,8 +31,8 @@ APPS = HERE / "apps"
 PATIENCE = 60
 
 
-def python(setup, *packages):
-    """A virtual environment with these packages, and the package of this project."""
+def python(setup):
+    """A virtual environment with what requirements.txt names."""
     folder = TOOLS / "apps"
     mark, wanted = folder / "installed", (APPS / "requirements.txt").read_text()
     if not (mark.exists() and mark.read_text() == wanted):

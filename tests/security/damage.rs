@@ -8,19 +8,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use crate::common::made_up::{Frame, Image, PAGE, serve};
+use crate::common::random::Random;
 use crate::common::*;
-
-/// xorshift64*, the same on every machine.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) % end.max(1) as u64) as usize
-    }
-}
 
 const SCHEMA: &str = "
     PRAGMA page_size = 4096;

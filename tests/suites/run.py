@@ -1,8 +1,8 @@
-"""Suites that others wrote, on replicas of a real sqld, each beside its baseline: run.py LIBRARY
+"""Suites, on replicas of a real sqld, each beside its baseline: run.py LIBRARY
 
 Fetches published packages from PyPI and npm into .tools/suites/ (or SUITES).
 SQLAlchemy's dialect suite is in its package and Django's tests are in its
-source distribution; of suites that are not published, cases/ has the cases in
+source distribution; of suites that no package contains, cases/ has the cases in
 our own words. Prints a table; fails if a replica fails a test that its baseline
 passes and that an exceptions.txt does not name.
 """
