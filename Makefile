@@ -106,10 +106,10 @@ test-cross: $(SQLD) $(SHELL_OK) ## exports and oldest system of each that `make 
 	@tests/cross.sh $(NAMES)
 
 check: $(VENV) ## formatting, lints, licences and advisories of what is linked
-	@$(PYTHON) .ci/dependencies.py
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
 	cargo clippy --locked --all-targets --features fault-points -- -D warnings
+	@$(PYTHON) .ci/dependencies.py # last: it asks nobody, so the crates must be there
 
 bench: $(EXTENSION) $(SQLD) $(TURSODB) $(PEERS) ## beside libsql's client: times, round trips, memory (minutes)
 	cargo bench --locked --bench apply

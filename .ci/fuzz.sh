@@ -10,7 +10,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 seconds=$(($1 * 60))
 shift
-targets=${*:-$(sed -n 's/^name = "\([a-z0-9_]*\)"$/\1/p' tests/fuzz/Cargo.toml)}
+targets=${*:-$(sed -n '/^\[\[bin\]\]/,$ s/^name = "\([a-z0-9_]*\)"$/\1/p' tests/fuzz/Cargo.toml)}
 found=${CARGO_TARGET_DIR:-$PWD/target}/fuzz
 export RUSTC_BOOTSTRAP=1 TIMEFORMAT=%U
 
@@ -30,7 +30,7 @@ stretch() {
 
 failed=0
 for target in $targets; do
-    [ -e "$binaries/$target" ] || continue
+    [ -e "$binaries/$target" ] || { echo "fuzz: there is no target $target"; failed=1; continue; }
     mkdir -p "$found/corpus/$target" "$found/crashes/$target"
     inputs=0 spent=0
     # In stretches, because other work may take the core away.
